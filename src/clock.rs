@@ -1,0 +1,26 @@
+//! The time of day, as an argument.
+
+use std::sync::Arc;
+
+use time::OffsetDateTime;
+
+/// Tells the time. Everything that needs it gets one of these; tests turn its hands.
+pub trait Clock: Send + Sync {
+    /// The time in UTC, in whole milliseconds: what can be stored is what is compared.
+    fn now(&self) -> OffsetDateTime;
+}
+
+/// A clock that many parts share.
+pub type SharedClock = Arc<dyn Clock>;
+
+/// The clock of the machine.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the machine's clock")]
+    fn now(&self) -> OffsetDateTime {
+        let now = OffsetDateTime::now_utc();
+        now.truncate_to_millisecond()
+    }
+}

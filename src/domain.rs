@@ -1,0 +1,12 @@
+//! The rules, free of I/O: no clock, no database, no network.
+//!
+//! A security decision is a pure function in here; everything around it fetches what the function needs
+//! and carries out what it decided.
+
+pub mod email;
+pub mod ids;
+pub mod invalid;
+pub mod password;
+pub mod rotation;
+pub mod session;
+pub mod user;

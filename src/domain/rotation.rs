@@ -1,0 +1,128 @@
+//! The rotation rule: what happens to a session when one of its refresh tokens comes in.
+//!
+//! A refresh token carries a generation; the session's row carries the generation it is at. A token of the
+//! row's generation is exchanged for the next one. A token of an older generation was already exchanged: either
+//! its holder never got the answer and asks again, or there are two holders. The rule forgives the first and
+//! ends the session at the second. `docs/rotation.md` tells why each line is as it is.
+
+use std::time::Duration;
+
+use time::OffsetDateTime;
+
+use super::session::Delivery;
+
+/// SHA-256 of the `retryKey` that came with a refresh.
+pub type RetryHash = [u8; 32];
+
+/// Where the refresh token of a session stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chain {
+    /// The generation of the token that is current.
+    pub generation: u64,
+    /// When the current generation arose; `None` for the token of the sign-in.
+    pub rotated_at: Option<OffsetDateTime>,
+    /// The retry key of the call that made the current generation.
+    pub retry_hash: Option<RetryHash>,
+    /// How often the answer to that call was given again to somebody who did not show its retry key.
+    pub replays: u32,
+}
+
+/// A refresh token that came in, already authenticated.
+#[derive(Debug, Clone, Copy)]
+pub struct Presented<'a> {
+    /// The token's generation.
+    pub generation: u64,
+    /// The retry key that came with it.
+    pub retry_hash: Option<&'a RetryHash>,
+    /// The session is bound to a key and this call proved possession of it (RFC 9449).
+    pub sender_proven: bool,
+}
+
+/// How much the rule forgives. All zero is the strict profile: only a retry key forgives a lost answer.
+#[derive(Debug, Clone)]
+pub struct RotationPolicy {
+    /// For this long the previous token is taken from anybody: two tabs in the same instant.
+    pub race_window: Duration,
+    /// For this long the previous token is taken again when the rotation came without a retry key.
+    pub retry_window: Duration,
+    /// In cookie delivery, a token younger than this is kept: tabs that share a cookie jar.
+    pub cookie_keep: Duration,
+}
+
+/// How many callers without the retry key are given the answer of one rotation.
+pub const MAX_REPLAYS: u32 = 10;
+
+/// What to do about a refresh token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    /// Exchange it: move the row from one generation to another and answer with the token of the latter.
+    Rotate {
+        /// The generation the row must still have.
+        from: u64,
+        /// The generation it gets.
+        to: u64,
+    },
+    /// Answer with the same token and a new access token.
+    Keep,
+    /// Answer again with the successor that was already made.
+    Replay {
+        /// Whether this answer counts against [`MAX_REPLAYS`].
+        counted: bool,
+    },
+    /// Refuse this call and change nothing: the answer was given again often enough.
+    TooManyReplays,
+    /// End the session: somebody holds a copy.
+    Reuse,
+    /// End the session and raise an alarm: the database has forgotten rotations that were answered.
+    RolledBack,
+}
+
+/// Decides about an authenticated token of a live session that came through the session's own delivery.
+#[must_use]
+pub fn decide(
+    token: Presented<'_>,
+    chain: &Chain,
+    delivery: Delivery,
+    now: OffsetDateTime,
+    policy: &RotationPolicy,
+) -> Decision {
+    let (current, presented) = (chain.generation, token.generation);
+    let rotated_within = |window| chain.rotated_at.is_some_and(|at| age(at, now) < window);
+
+    if presented == current {
+        if delivery == Delivery::Cookie && rotated_within(policy.cookie_keep) {
+            return Decision::Keep;
+        }
+        return rotate(current, presented);
+    }
+    if presented > current {
+        // A rotation may be answered before it is safe on disk, so a crash can lose one, never two.
+        return if presented == current + 1 { rotate(current, presented) } else { Decision::RolledBack };
+    }
+    if presented + 1 < current {
+        return Decision::Reuse;
+    }
+
+    let same_call = token.retry_hash.is_some() && token.retry_hash == chain.retry_hash.as_ref();
+    if same_call || token.sender_proven {
+        return Decision::Replay { counted: false };
+    }
+    let unkeyed_retry = chain.retry_hash.is_none() && rotated_within(policy.retry_window);
+    if !(unkeyed_retry || rotated_within(policy.race_window)) {
+        return Decision::Reuse;
+    }
+    if chain.replays < MAX_REPLAYS {
+        Decision::Replay { counted: true }
+    } else {
+        Decision::TooManyReplays
+    }
+}
+
+fn rotate(from: u64, presented: u64) -> Decision {
+    Decision::Rotate { from, to: presented + 1 }
+}
+
+/// A node whose clock runs behind sees an age of zero, not a negative one.
+fn age(since: OffsetDateTime, now: OffsetDateTime) -> Duration {
+    (now - since).try_into().unwrap_or(Duration::ZERO)
+}
