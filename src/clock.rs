@@ -21,6 +21,6 @@ impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the machine's clock")]
     fn now(&self) -> OffsetDateTime {
         let now = OffsetDateTime::now_utc();
-        now.truncate_to_millisecond()
+        now.replace_nanosecond(u32::from(now.millisecond()) * 1_000_000).unwrap_or(now)
     }
 }

@@ -6,14 +6,14 @@
 //!
 //! Which module may name which is a table in `tests/it/layering.rs`.
 
-pub mod app;
-pub mod auth;
-pub mod cli;
+//WIP pub mod app;
+//WIP pub mod auth;
+//WIP pub mod cli;
 pub mod clock;
-pub mod config;
+//WIP pub mod config;
 pub mod crypto;
 pub mod domain;
-pub mod graphql;
-pub mod http;
+//WIP pub mod graphql;
+//WIP pub mod http;
 pub mod store;
-pub mod telemetry;
+//WIP pub mod telemetry;

@@ -1,0 +1,54 @@
+use sea_orm_migration::{prelude::*, schema::*};
+
+#[derive(DeriveMigrationName)]
+pub(crate) struct Migration;
+
+#[derive(DeriveIden)]
+enum Users {
+    Table,
+    Id,
+    /// Canonical, so that the unique index compares bytes.
+    Email,
+    Username,
+    /// The username in lower case.
+    UsernameKey,
+    PasswordHash,
+    EmailVerified,
+    /// Epoch milliseconds, as every time in this schema.
+    BlockedAt,
+    /// A JSON list of names.
+    Roles,
+    AuthEpoch,
+    CreatedAt,
+}
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    fn use_transaction(&self) -> Option<bool> {
+        Some(true)
+    }
+
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        manager
+            .create_table(
+                Table::create()
+                    .table(Users::Table)
+                    .col(uuid(Users::Id).primary_key())
+                    .col(string_len_null(Users::Email, 254).unique_key())
+                    .col(string_len_null(Users::Username, 32))
+                    .col(string_len_null(Users::UsernameKey, 32).unique_key())
+                    .col(string_len(Users::PasswordHash, 255))
+                    .col(boolean(Users::EmailVerified))
+                    .col(big_integer_null(Users::BlockedAt))
+                    .col(text(Users::Roles))
+                    .col(big_integer(Users::AuthEpoch))
+                    .col(big_integer(Users::CreatedAt))
+                    .to_owned(),
+            )
+            .await
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        manager.drop_table(Table::drop().table(Users::Table).to_owned()).await
+    }
+}

@@ -1,0 +1,16 @@
+//! Hashing, tokens and keys.
+
+pub mod entropy;
+pub mod hasher;
+pub mod jwt;
+pub mod keyring;
+pub mod refresh_token;
+pub mod secret;
+
+/// SHA-256.
+#[must_use]
+pub fn sha256(data: &[u8]) -> [u8; 32] {
+    let mut hash = [0; 32];
+    hash.copy_from_slice(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, data).as_ref());
+    hash
+}

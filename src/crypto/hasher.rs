@@ -1,0 +1,248 @@
+//! Argon2id behind a pool of threads with a bounded queue.
+//!
+//! One hash takes about 15 ms and 19 MiB. Without bounds, a flood of sign-ins would take the memory of the
+//! machine and the time of every other request; so there are as many workers as cores, each with one buffer that
+//! it reuses, and a caller that cannot be served soon is told at once.
+
+use std::{
+    sync::{Arc, Mutex, mpsc},
+    thread,
+    time::Duration,
+};
+
+use argon2::{
+    Algorithm, Argon2, Block, Params, PasswordHash, Version,
+    password_hash::phc::{Output, Salt},
+};
+use secrecy::{ExposeSecret, SecretString};
+use thiserror::Error;
+use tokio::{sync::oneshot, time::Instant};
+
+use super::entropy::{SharedEntropy, random};
+use crate::domain::password::Plaintext;
+
+/// How passwords are hashed, and by how many at a time.
+#[derive(Debug, Clone)]
+pub struct HasherSettings {
+    /// Argon2 memory, in KiB.
+    pub memory_kib: u32,
+    /// Argon2 passes.
+    pub iterations: u32,
+    /// Argon2 lanes.
+    pub parallelism: u32,
+    /// Threads; 0 means one for each core.
+    pub workers: usize,
+    /// Callers that may wait.
+    pub queue: usize,
+    /// How long a caller waits at most.
+    pub deadline: Duration,
+}
+
+/// Why there is no hash.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum HasherError {
+    /// The queue is full or the deadline has passed. Nothing is wrong with the password.
+    #[error("the password hashing queue is full")]
+    Busy,
+    /// The parameters or a stored hash make no sense to the library.
+    #[error("argon2 refused: {0}")]
+    Argon2(String),
+}
+
+/// What a stored hash says about an offered password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Not the password.
+    Wrong,
+    /// The password.
+    Right {
+        /// The hash was made with other parameters than those of today: hash again.
+        outdated: bool,
+    },
+}
+
+/// A pool of hashing threads. Dropping it lets them finish and go.
+#[derive(Clone)]
+pub struct Hasher {
+    queue: mpsc::SyncSender<Job>,
+    params: Params,
+    deadline: Duration,
+    entropy: SharedEntropy,
+    decoy: Arc<str>,
+}
+
+struct Job {
+    task: Task,
+    deadline: Instant,
+    reply: oneshot::Sender<Result<Reply, HasherError>>,
+}
+
+enum Task {
+    Hash { password: Plaintext, salt: [u8; 16] },
+    Verify { password: Plaintext, stored: SecretString },
+}
+
+enum Reply {
+    Hash(SecretString),
+    Verdict(Verdict),
+}
+
+impl Hasher {
+    /// Starts the threads.
+    ///
+    /// # Errors
+    /// When the parameters make no sense to Argon2, or a thread cannot be started.
+    pub fn start(settings: &HasherSettings, entropy: SharedEntropy) -> Result<Self, HasherError> {
+        let HasherSettings { memory_kib, iterations, parallelism, .. } = *settings;
+        let params = Params::new(memory_kib, iterations, parallelism, None).map_err(refused)?;
+        let (queue, jobs) = mpsc::sync_channel(settings.queue);
+        let jobs = Arc::new(Mutex::new(jobs));
+        for n in 0..worker_count(settings.workers) {
+            let worker = Worker { jobs: Arc::clone(&jobs), memory: Vec::new(), params: params.clone() };
+            thread::Builder::new()
+                .name(format!("hasher-{n}"))
+                .spawn(move || worker.run())
+                .map_err(|error| HasherError::Argon2(error.to_string()))?;
+        }
+        let decoy = decoy_hash(&params)?.into();
+        Ok(Self { queue, params, deadline: settings.deadline, entropy, decoy })
+    }
+
+    /// Hashes a new password; the result is a PHC string.
+    ///
+    /// # Errors
+    /// [`HasherError::Busy`] when it would take too long.
+    pub async fn hash(&self, password: Plaintext) -> Result<SecretString, HasherError> {
+        let salt = random(&*self.entropy);
+        match self.submit(Task::Hash { password, salt }).await? {
+            Reply::Hash(hash) => Ok(hash),
+            Reply::Verdict(_) => Err(HasherError::Busy),
+        }
+    }
+
+    /// Compares an offered password with a stored hash.
+    ///
+    /// # Errors
+    /// [`HasherError::Busy`] when it would take too long.
+    pub async fn verify(&self, password: Plaintext, stored: SecretString) -> Result<Verdict, HasherError> {
+        match self.submit(Task::Verify { password, stored }).await? {
+            Reply::Verdict(verdict) => Ok(verdict),
+            Reply::Hash(_) => Err(HasherError::Busy),
+        }
+    }
+
+    /// Does the work of [`Self::verify`] for an account that does not exist, so that its absence cannot be
+    /// measured.
+    ///
+    /// # Errors
+    /// [`HasherError::Busy`] when it would take too long.
+    pub async fn verify_nothing(&self, password: Plaintext) -> Result<(), HasherError> {
+        self.verify(password, self.decoy.as_ref().into()).await.map(drop)
+    }
+
+
+    async fn submit(&self, task: Task) -> Result<Reply, HasherError> {
+        let deadline = Instant::now() + self.deadline;
+        let (reply, answer) = oneshot::channel();
+        self.queue.try_send(Job { task, deadline, reply }).map_err(|_| HasherError::Busy)?;
+        match tokio::time::timeout_at(deadline, answer).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) | Err(_) => Err(HasherError::Busy),
+        }
+    }
+}
+
+struct Worker {
+    jobs: Arc<Mutex<mpsc::Receiver<Job>>>,
+    memory: Vec<Block>,
+    params: Params,
+}
+
+impl Worker {
+    fn run(mut self) {
+        while let Some(job) = self.next_job() {
+            // Nobody waits for it any more: the caller is gone, or was told that it takes too long.
+            if job.reply.is_closed() || job.deadline <= Instant::now() {
+                continue;
+            }
+            let result = self.perform(job.task);
+            let _ = job.reply.send(result);
+        }
+    }
+
+    /// Waits for a job; `None` once the pool is gone.
+    fn next_job(&self) -> Option<Job> {
+        self.jobs.lock().ok()?.recv().ok()
+    }
+
+    fn perform(&mut self, task: Task) -> Result<Reply, HasherError> {
+        match task {
+            Task::Hash { password, salt } => {
+                let output = self.derive(&self.params.clone(), password.expose(), &salt, Params::DEFAULT_OUTPUT_LEN)?;
+                phc_string(&self.params, &salt, output).map(Reply::Hash)
+            }
+            Task::Verify { password, stored } => self.verify(&password, &stored).map(Reply::Verdict),
+        }
+    }
+
+    fn verify(&mut self, password: &Plaintext, stored: &SecretString) -> Result<Verdict, HasherError> {
+        let stored = PasswordHash::new(stored.expose_secret()).map_err(refused)?;
+        let params = Params::try_from(&stored).map_err(refused)?;
+        let (Some(salt), Some(expected)) = (stored.salt, stored.hash) else {
+            return Err(HasherError::Argon2("a stored hash has no salt or no output".to_owned()));
+        };
+        let output = self.derive(&params, password.expose(), salt.as_ref(), expected.len())?;
+        // `Output` compares in constant time.
+        if output != expected {
+            return Ok(Verdict::Wrong);
+        }
+        let costs = |p: &Params| (p.m_cost(), p.t_cost(), p.p_cost());
+        Ok(Verdict::Right { outdated: costs(&params) != costs(&self.params) })
+    }
+
+    fn derive(
+        &mut self,
+        params: &Params,
+        password: &str,
+        salt: &[u8],
+        length: usize,
+    ) -> Result<Output, HasherError> {
+        if self.memory.len() < params.block_count() {
+            self.memory.resize(params.block_count(), Block::default());
+        }
+        let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params.clone());
+        let mut output = zeroize::Zeroizing::new(vec![0; length]);
+        argon2
+            .hash_password_into_with_memory(password.as_bytes(), salt, &mut output, &mut self.memory)
+            .map_err(refused)?;
+        Output::new(&output).map_err(refused)
+    }
+}
+
+fn worker_count(configured: usize) -> usize {
+    match configured {
+        0 => thread::available_parallelism().map_or(1, usize::from),
+        n => n,
+    }
+}
+
+/// A hash that no password has: its output is a constant.
+fn decoy_hash(params: &Params) -> Result<String, HasherError> {
+    let output = Output::new(&[0x6b; Params::DEFAULT_OUTPUT_LEN]).map_err(refused)?;
+    Ok(phc_string(params, &[0x77; 16], output)?.expose_secret().to_owned())
+}
+
+fn phc_string(params: &Params, salt: &[u8], output: Output) -> Result<SecretString, HasherError> {
+    let hash = PasswordHash {
+        algorithm: Algorithm::Argon2id.ident(),
+        version: Some(Version::V0x13.into()),
+        params: params.try_into().map_err(refused)?,
+        salt: Some(Salt::new(salt).map_err(refused)?),
+        hash: Some(output),
+    };
+    Ok(hash.to_string().into())
+}
+
+fn refused(error: impl std::fmt::Display) -> HasherError {
+    HasherError::Argon2(error.to_string())
+}

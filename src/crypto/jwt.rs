@@ -1,0 +1,173 @@
+//! Access tokens: JWTs of type `at+jwt` (RFC 9068), signed with ES256.
+
+use std::{sync::Arc, time::Duration};
+
+use jsonwebtoken::{Algorithm, Header, Validation};
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+use super::keyring::{KeyError, Keyring};
+use crate::domain::ids::{SessionId, UserId};
+
+const TYPE: &str = "at+jwt";
+/// Longer than any token we make; checked before a byte is decoded.
+const MAX_LENGTH: usize = 8 * 1024;
+/// How far ahead the clock of another node may be.
+const CLOCK_BUDGET: i64 = 5;
+
+/// Makes and checks access tokens.
+pub struct AccessTokens {
+    keyring: Arc<Keyring>,
+    validation: Validation,
+    settings: AccessTokenSettings,
+}
+
+/// What access tokens are like.
+#[derive(Debug, Clone)]
+pub struct AccessTokenSettings {
+    /// `iss`: the public URL of this server.
+    pub issuer: String,
+    /// `aud`: who should accept them.
+    pub audience: String,
+    /// How long one is good for.
+    pub ttl: Duration,
+}
+
+/// What an access token is about.
+#[derive(Debug, Clone)]
+pub struct Subject {
+    /// `sub`.
+    pub user_id: UserId,
+    /// `sid`.
+    pub session_id: SessionId,
+    /// `jti`: makes each token distinct.
+    pub token_id: [u8; 16],
+    /// `auth_time`: when the user last proved who they are.
+    pub auth_time: OffsetDateTime,
+    /// `roles`, of the moment it was signed.
+    pub roles: Vec<String>,
+}
+
+/// A verified access token, as far as this server's API needs to know it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VerifiedToken {
+    /// Whose.
+    pub user_id: UserId,
+    /// Of which session.
+    pub session_id: SessionId,
+}
+
+/// Why an access token was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenRefused {
+    /// It was good once.
+    Expired,
+    /// It is not one of ours, or not an access token.
+    Invalid,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Claims {
+    iss: String,
+    aud: String,
+    sub: String,
+    sid: String,
+    jti: String,
+    iat: i64,
+    exp: i64,
+    auth_time: i64,
+    roles: Vec<String>,
+}
+
+impl AccessTokens {
+    /// Tokens signed with the active key of a ring.
+    #[must_use]
+    pub fn new(keyring: Arc<Keyring>, settings: AccessTokenSettings) -> Self {
+        let mut validation = Validation::new(Algorithm::ES256);
+        validation.set_issuer(&[&settings.issuer]);
+        validation.set_audience(&[&settings.audience]);
+        validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
+        // The library would read the machine's clock; `verify` compares with the clock it is given.
+        validation.validate_exp = false;
+        Self { keyring, validation, settings }
+    }
+
+    /// How long a token is good for.
+    #[must_use]
+    pub fn ttl(&self) -> Duration {
+        self.settings.ttl
+    }
+
+    /// The keys it signs and verifies with.
+    #[must_use]
+    pub fn keyring(&self) -> &Keyring {
+        &self.keyring
+    }
+
+    /// Signs a token.
+    ///
+    /// # Errors
+    /// When the library cannot use the key.
+    pub fn sign(&self, subject: &Subject, now: OffsetDateTime) -> Result<SecretString, KeyError> {
+        let key = self.keyring.active();
+        let header =
+            Header { typ: Some(TYPE.to_owned()), kid: Some(key.kid().to_owned()), ..Header::new(Algorithm::ES256) };
+        let claims = Claims {
+            iss: self.settings.issuer.clone(),
+            aud: self.settings.audience.clone(),
+            sub: subject.user_id.to_string(),
+            sid: subject.session_id.to_string(),
+            jti: uuid::Uuid::from_bytes(subject.token_id).simple().to_string(),
+            iat: now.unix_timestamp(),
+            exp: round_up(now + self.settings.ttl),
+            auth_time: subject.auth_time.unix_timestamp(),
+            roles: subject.roles.clone(),
+        };
+        let token = jsonwebtoken::encode(&header, &claims, key.encoding()).map_err(|_| KeyError::Library)?;
+        Ok(token.into())
+    }
+
+    /// Checks signature, key, type, issuer, audience and times (RFC 9068 §4, RFC 8725 §3).
+    ///
+    /// # Errors
+    /// [`TokenRefused`], which says only what a client needs to choose between refreshing and signing in.
+    pub fn verify(&self, token: &SecretString, now: OffsetDateTime) -> Result<VerifiedToken, TokenRefused> {
+        let claims = self.authentic_claims(token.expose_secret()).ok_or(TokenRefused::Invalid)?;
+        let now = now.unix_timestamp();
+        if claims.iat > now + CLOCK_BUDGET {
+            return Err(TokenRefused::Invalid);
+        }
+        // To the second and without leeway: the node that signed is one of us.
+        if claims.exp <= now {
+            return Err(TokenRefused::Expired);
+        }
+        let parsed = (claims.sub.parse(), claims.sid.parse());
+        let (Ok(user_id), Ok(session_id)) = parsed else {
+            return Err(TokenRefused::Invalid);
+        };
+        Ok(VerifiedToken { user_id, session_id })
+    }
+
+    fn authentic_claims(&self, token: &str) -> Option<Claims> {
+        if token.len() > MAX_LENGTH {
+            return None;
+        }
+        let header = jsonwebtoken::decode_header(token).ok()?;
+        let is_access_token = header.typ.as_deref().is_some_and(|typ| {
+            typ.eq_ignore_ascii_case(TYPE) || typ.eq_ignore_ascii_case("application/at+jwt")
+        });
+        if !is_access_token || header.alg != Algorithm::ES256 || header.crit.is_some() {
+            return None;
+        }
+        // Only the keys of the ring are ever tried: `jwk`, `jku`, `x5u` and `x5c` in the header mean nothing.
+        let key = self.keyring.find(header.kid.as_deref()?)?;
+        let decoded = jsonwebtoken::decode::<Claims>(token, key.decoding(), &self.validation).ok()?;
+        Some(decoded.claims)
+    }
+}
+
+/// `exp` has whole seconds. Rounded up, so that no client finds its token dead before `expiresIn` is over.
+fn round_up(time: OffsetDateTime) -> i64 {
+    time.unix_timestamp() + i64::from(time.nanosecond() > 0)
+}

@@ -1,0 +1,142 @@
+//! The server secret: the root that token keys and key-encryption keys are derived from.
+
+use std::{collections::BTreeMap, collections::BTreeSet, str::FromStr};
+
+use aws_lc_rs::hkdf;
+use base64::{Engine, engine::general_purpose as alphabet};
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+const MIN_BYTES: usize = 32;
+/// A random secret of 32 bytes has fewer distinct ones about once in 10^20 draws.
+const MIN_DISTINCT_BYTES: usize = 16;
+/// A slot is four bits of a refresh token.
+const MAX_SLOT: u8 = 15;
+
+/// A key derived for one purpose.
+pub type DerivedKey = Zeroizing<[u8; 32]>;
+
+/// The server secrets by slot, one of them current.
+///
+/// Every session and every sealed signing key remembers the slot it was made under, so that a new secret can
+/// be put before an old one and take over as sessions end. As text: `SLOT:BASE64` separated by commas, the
+/// current one first; without a slot it is slot 0.
+pub struct ServerSecrets {
+    current: u8,
+    by_slot: BTreeMap<u8, Zeroizing<Vec<u8>>>,
+}
+
+/// Why a text is not a server secret. Never quotes it.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum SecretError {
+    /// Neither alphabet of base64 fits.
+    #[error("the server secret is not base64")]
+    NotBase64,
+    /// Less than 256 bits.
+    #[error("the server secret holds {0} bytes, fewer than the {MIN_BYTES} it needs")]
+    TooShort(usize),
+    /// A repeated pattern: nobody drew this at random.
+    #[error("the server secret is not random")]
+    NotRandom,
+    /// The part before the colon.
+    #[error("the server secret names a slot that is not a number from 0 to {MAX_SLOT}, or names one twice")]
+    Slot,
+}
+
+impl ServerSecrets {
+    /// The slot that new sessions and keys are made under.
+    #[must_use]
+    pub fn current_slot(&self) -> u8 {
+        self.current
+    }
+
+    /// The slots that hold a secret.
+    pub fn slots(&self) -> impl Iterator<Item = u8> {
+        self.by_slot.keys().copied()
+    }
+
+    /// Derives a key from the secret of a slot (HKDF-SHA256, RFC 5869). `None` when the slot is empty.
+    ///
+    /// `info` begins with a label that no other purpose uses.
+    #[must_use]
+    pub fn derive(&self, slot: u8, salt: &[u8], info: &[&[u8]]) -> Option<DerivedKey> {
+        let secret = self.by_slot.get(&slot)?;
+        let extracted = hkdf::Salt::new(hkdf::HKDF_SHA256, salt).extract(secret);
+        let mut key = DerivedKey::default();
+        extracted.expand(info, hkdf::HKDF_SHA256).and_then(|okm| okm.fill(&mut *key)).ok()?;
+        Some(key)
+    }
+}
+
+impl FromStr for ServerSecrets {
+    type Err = SecretError;
+
+    fn from_str(text: &str) -> Result<Self, SecretError> {
+        let mut current = None;
+        let mut by_slot = BTreeMap::new();
+        for entry in text.trim().split(',') {
+            let (slot, secret) = entry.trim().split_once(':').unwrap_or(("0", entry.trim()));
+            let slot = slot.parse().ok().filter(|slot| *slot <= MAX_SLOT).ok_or(SecretError::Slot)?;
+            if by_slot.insert(slot, decode(secret)?).is_some() {
+                return Err(SecretError::Slot);
+            }
+            current.get_or_insert(slot);
+        }
+        let current = current.ok_or(SecretError::Slot)?;
+        Ok(Self { current, by_slot })
+    }
+}
+
+impl std::fmt::Debug for ServerSecrets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ServerSecrets(slots {:?})", self.by_slot.keys())
+    }
+}
+
+fn decode(text: &str) -> Result<Zeroizing<Vec<u8>>, SecretError> {
+    let text = text.trim_end_matches('=');
+    let bytes = alphabet::STANDARD_NO_PAD
+        .decode(text)
+        .or_else(|_| alphabet::URL_SAFE_NO_PAD.decode(text))
+        .map_err(|_| SecretError::NotBase64)?;
+    let bytes = Zeroizing::new(bytes);
+    if bytes.len() < MIN_BYTES {
+        return Err(SecretError::TooShort(bytes.len()));
+    }
+    if bytes.iter().collect::<BTreeSet<_>>().len() < MIN_DISTINCT_BYTES {
+        return Err(SecretError::NotRandom);
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ONE: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+    const TWO: &str = "IAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
+
+    #[test]
+    fn the_first_secret_named_is_the_current_one() {
+        let secrets: ServerSecrets = format!("1:{TWO}, 0:{ONE}\n").parse().unwrap();
+        assert_eq!(secrets.current_slot(), 1);
+        let key = |slot, salt: &[u8], label: &[u8]| secrets.derive(slot, salt, &[label]).map(|key| *key);
+        assert_ne!(key(0, b"salt", b"label"), key(1, b"salt", b"label"));
+        assert_ne!(key(0, b"salt", b"label"), key(0, b"salt", b"other"));
+        assert_ne!(key(0, b"salt", b"label"), key(0, b"tlas", b"label"));
+        assert_eq!(key(2, b"salt", b"label"), None);
+        assert_eq!(format!("{secrets:?}"), "ServerSecrets(slots [0, 1])");
+    }
+
+    #[test]
+    fn what_is_no_secret_is_refused() {
+        let refusal = |text: &str| text.parse::<ServerSecrets>().unwrap_err();
+        assert_eq!(refusal("hunter2!"), SecretError::NotBase64);
+        assert_eq!(refusal(""), SecretError::TooShort(0));
+        assert_eq!(refusal(&ONE[..40]), SecretError::TooShort(30));
+        assert_eq!(refusal(&"A".repeat(64)), SecretError::NotRandom);
+        assert_eq!(refusal(&"c2VjcmV0".repeat(8)), SecretError::NotRandom);
+        assert_eq!(refusal(&format!("16:{ONE}")), SecretError::Slot);
+        assert_eq!(refusal(&format!("{ONE},0:{TWO}")), SecretError::Slot);
+    }
+}

@@ -1,0 +1,29 @@
+//! The rows, column by column. Conversions to domain types are beside the statements that need them.
+
+use std::fmt;
+
+use sea_orm::DeriveValueType;
+
+pub(super) mod refresh_sessions;
+pub(super) mod signing_keys;
+pub(super) mod users;
+
+/// A text column that must not be printed: SeaORM wants every row to be `Debug`.
+#[derive(Clone, PartialEq, Eq, DeriveValueType)]
+pub(super) struct SecretText(pub(super) String);
+
+/// A binary column that must not be printed.
+#[derive(Clone, PartialEq, Eq, DeriveValueType)]
+pub(super) struct SecretBytes(pub(super) Vec<u8>);
+
+impl fmt::Debug for SecretText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretText(…)")
+    }
+}
+
+impl fmt::Debug for SecretBytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretBytes(…)")
+    }
+}

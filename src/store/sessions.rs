@@ -1,0 +1,263 @@
+//! Statements on `refresh_sessions`.
+
+use std::time::Duration;
+
+use sea_orm::{
+    ColumnTrait, Condition, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    sea_query::Expr,
+};
+use time::OffsetDateTime;
+
+use super::{
+    Store, StoreError, Tx,
+    entity::{refresh_sessions, users},
+    to_millis,
+};
+use crate::domain::{
+    ids::{SessionId, UserId},
+    rotation::{MAX_REPLAYS, RetryHash},
+    session::{EndReason, Session},
+    user::User,
+};
+
+mod row;
+
+use refresh_sessions::{Column, Entity};
+
+/// Adds a session.
+///
+/// # Errors
+/// When the database cannot.
+pub async fn insert(tx: &Tx, session: &Session) -> Result<(), StoreError> {
+    Entity::insert(row::to_row(session)).exec_without_returning(&tx.0).await?;
+    Ok(())
+}
+
+/// A session and whose it is.
+///
+/// # Errors
+/// When the database cannot, or the row is impossible.
+pub async fn find(store: &Store, id: SessionId) -> Result<Option<(Session, User)>, StoreError> {
+    let found = Entity::find_by_id(id.as_uuid()).find_also_related(users::Entity).one(&store.reader).await?;
+    match found {
+        None => Ok(None),
+        Some((session, Some(user))) => Ok(Some((session.try_into()?, user.try_into()?))),
+        Some((_, None)) => Err(row::corrupt(id, "a session without a user")),
+    }
+}
+
+/// What a rotation changes, and what must still be true for it.
+#[derive(Debug)]
+pub struct Rotation<'a> {
+    /// The session.
+    pub id: SessionId,
+    /// Its user, who must still be in the session's epoch and not be blocked.
+    pub user_id: UserId,
+    /// The generation that the row must still have.
+    pub from: u64,
+    /// The generation that it gets.
+    pub to: u64,
+    /// The retry key of this call, hashed.
+    pub retry_hash: Option<&'a RetryHash>,
+    /// The time of the rotation; the session's limits must not have passed.
+    pub now: OffsetDateTime,
+    /// The idle limit.
+    pub idle_timeout: Duration,
+}
+
+/// Moves a session from one generation to another; `false` when another call was first, or the session ended
+/// meanwhile.
+///
+/// One statement: of any number of callers with the same token exactly one wins, and none after a revocation
+/// (RFC 9700 §4.14.2).
+///
+/// # Errors
+/// When the database cannot.
+pub async fn rotate(store: &Store, rotation: &Rotation<'_>) -> Result<bool, StoreError> {
+    let now = to_millis(rotation.now);
+    let owner_epoch = users::Entity::find_by_id(rotation.user_id.as_uuid())
+        .filter(users::Column::BlockedAt.is_null())
+        .select_only()
+        .column(users::Column::AuthEpoch)
+        .into_query();
+    let swapped = Entity::update_many()
+        .col_expr(Column::Generation, Expr::value(row::generation(rotation.to)))
+        .col_expr(Column::RotatedAt, Expr::value(now))
+        .col_expr(Column::LastUsedAt, Expr::value(now))
+        .col_expr(Column::RetryHash, Expr::value(rotation.retry_hash.map(|hash| hash.to_vec())))
+        .col_expr(Column::Replays, Expr::value(0))
+        .filter(Column::Id.eq(rotation.id.as_uuid()))
+        .filter(Column::Generation.eq(row::generation(rotation.from)))
+        .filter(Column::RevokedAt.is_null())
+        .filter(within_limits(rotation.now, rotation.idle_timeout))
+        .filter(Column::AuthEpoch.in_subquery(owner_epoch))
+        .exec(&store.writer)
+        .await?;
+    Ok(swapped.rows_affected == 1)
+}
+
+/// Counts one more answer given again; `false` when there were enough, or the session moved on meanwhile.
+///
+/// # Errors
+/// When the database cannot.
+pub async fn count_replay(store: &Store, id: SessionId, generation: u64) -> Result<bool, StoreError> {
+    let counted = Entity::update_many()
+        .col_expr(Column::Replays, Expr::col(Column::Replays).add(1))
+        .filter(Column::Id.eq(id.as_uuid()))
+        .filter(Column::Generation.eq(row::generation(generation)))
+        .filter(Column::Replays.lt(MAX_REPLAYS))
+        .filter(Column::RevokedAt.is_null())
+        .exec(&store.writer)
+        .await?;
+    Ok(counted.rows_affected == 1)
+}
+
+/// Ends one session for good: without its nonce no token of it can ever be made or checked again. `false` when
+/// it had ended already.
+///
+/// # Errors
+/// When the database cannot.
+pub async fn end(store: &Store, id: SessionId, reason: EndReason, now: OffsetDateTime) -> Result<bool, StoreError> {
+    let tx = store.begin().await?;
+    let ended = end_ids(&tx, &[id], reason, now).await?;
+    tx.commit().await?;
+    Ok(ended == 1)
+}
+
+/// Which sessions of a user to end.
+#[derive(Debug, Clone, Copy)]
+pub enum Selection<'a> {
+    /// All of them.
+    All,
+    /// All but this one.
+    AllBut(SessionId),
+    /// These, as far as they are the user's.
+    These(&'a [SessionId]),
+}
+
+/// Ends live sessions of a user and returns them as they are now.
+///
+/// # Errors
+/// When the database cannot, or a row is impossible.
+pub async fn end_selected(
+    tx: &Tx,
+    user_id: UserId,
+    selection: Selection<'_>,
+    reason: EndReason,
+    now: OffsetDateTime,
+) -> Result<Vec<Session>, StoreError> {
+    let wanted = match selection {
+        Selection::All => Condition::all(),
+        Selection::AllBut(kept) => Condition::all().add(Column::Id.ne(kept.as_uuid())),
+        Selection::These(ids) => Condition::all().add(Column::Id.is_in(uuids(ids))),
+    };
+    let live = Entity::find()
+        .filter(Column::UserId.eq(user_id.as_uuid()))
+        .filter(Column::RevokedAt.is_null())
+        .filter(wanted)
+        .order_by_desc(Column::LastUsedAt)
+        .all(&tx.0)
+        .await?;
+    let ids: Vec<_> = live.iter().map(|row| SessionId::from_uuid(row.id)).collect();
+    end_ids(tx, &ids, reason, now).await?;
+    live.into_iter().map(|model| row::ended(model, reason, now)).collect()
+}
+
+/// Ends the sessions of a user that were unused for longest, until `keep` are left.
+///
+/// # Errors
+/// When the database cannot.
+pub async fn end_surplus(tx: &Tx, user_id: UserId, keep: u64, now: OffsetDateTime) -> Result<(), StoreError> {
+    let surplus: Vec<uuid::Uuid> = Entity::find()
+        .select_only()
+        .column(Column::Id)
+        .filter(Column::UserId.eq(user_id.as_uuid()))
+        .filter(Column::RevokedAt.is_null())
+        .order_by_desc(Column::LastUsedAt)
+        .order_by_desc(Column::Id)
+        .offset(keep)
+        .limit(u64::from(u16::MAX))
+        .into_tuple()
+        .all(&tx.0)
+        .await?;
+    let ids: Vec<_> = surplus.into_iter().map(SessionId::from_uuid).collect();
+    end_ids(tx, &ids, EndReason::SessionLimit, now).await?;
+    Ok(())
+}
+
+/// Takes one session along into a new epoch of its user, when all others are to end.
+///
+/// # Errors
+/// When the database cannot.
+pub async fn carry_into_epoch(tx: &Tx, id: SessionId, epoch: i64) -> Result<bool, StoreError> {
+    let carried = Entity::update_many()
+        .col_expr(Column::AuthEpoch, Expr::value(epoch))
+        .filter(Column::Id.eq(id.as_uuid()))
+        .filter(Column::RevokedAt.is_null())
+        .exec(&tx.0)
+        .await?;
+    Ok(carried.rows_affected == 1)
+}
+
+/// A page of the sessions of a user that can still be refreshed, most recently used first.
+#[derive(Debug)]
+pub struct Page<'a> {
+    /// Whose.
+    pub user: &'a User,
+    /// The session that the page begins behind.
+    pub after: Option<&'a Session>,
+    /// How many at most.
+    pub limit: u64,
+    /// The time, for their limits.
+    pub now: OffsetDateTime,
+    /// The idle limit.
+    pub idle_timeout: Duration,
+}
+
+/// Reads a page of live sessions.
+///
+/// # Errors
+/// When the database cannot, or a row is impossible.
+pub async fn list_live(store: &Store, page: &Page<'_>) -> Result<Vec<Session>, StoreError> {
+    let mut query = Entity::find()
+        .filter(Column::UserId.eq(page.user.id.as_uuid()))
+        .filter(Column::RevokedAt.is_null())
+        .filter(Column::AuthEpoch.eq(page.user.auth_epoch))
+        .filter(within_limits(page.now, page.idle_timeout))
+        .order_by_desc(Column::LastUsedAt)
+        .order_by_desc(Column::Id)
+        .limit(page.limit);
+    if let Some(after) = page.after {
+        let used_at = to_millis(after.last_used_at);
+        let behind = Condition::any().add(Column::LastUsedAt.lt(used_at)).add(
+            Condition::all().add(Column::LastUsedAt.eq(used_at)).add(Column::Id.lt(after.id.as_uuid())),
+        );
+        query = query.filter(behind);
+    }
+    query.all(&store.reader).await?.into_iter().map(TryInto::try_into).collect()
+}
+
+async fn end_ids(tx: &Tx, ids: &[SessionId], reason: EndReason, now: OffsetDateTime) -> Result<u64, StoreError> {
+    if ids.is_empty() {
+        return Ok(0);
+    }
+    let ended = Entity::update_many()
+        .col_expr(Column::Nonce, Expr::value(Option::<Vec<u8>>::None))
+        .col_expr(Column::RevokedAt, Expr::value(to_millis(now)))
+        .col_expr(Column::RevokedReason, Expr::value(row::reason_name(reason)))
+        .filter(Column::Id.is_in(uuids(ids)))
+        .filter(Column::RevokedAt.is_null())
+        .exec(&tx.0)
+        .await?;
+    Ok(ended.rows_affected)
+}
+
+fn within_limits(now: OffsetDateTime, idle_timeout: Duration) -> Condition {
+    Condition::all()
+        .add(Column::AbsoluteExpiresAt.gt(to_millis(now)))
+        .add(Column::LastUsedAt.gt(to_millis(now - idle_timeout)))
+}
+
+fn uuids(ids: &[SessionId]) -> impl Iterator<Item = uuid::Uuid> {
+    ids.iter().map(SessionId::as_uuid)
+}

@@ -1,0 +1,188 @@
+//! Statements on `users`.
+
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect, SqlErr,
+    sea_query::Expr,
+};
+use secrecy::{ExposeSecret, SecretString};
+use time::OffsetDateTime;
+
+use super::{
+    Store, StoreError, Tx,
+    entity::{SecretText, users},
+    from_millis, to_millis,
+};
+use crate::domain::{
+    ids::UserId,
+    user::{Identifier, User},
+};
+
+/// A user with the hash that an offered password is compared with.
+pub struct Credential {
+    /// The user, with the epoch of the moment the hash was read.
+    pub user: User,
+    /// A PHC string.
+    pub password_hash: SecretString,
+}
+
+/// What came of an insert.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Inserted {
+    /// The row is there.
+    Yes,
+    /// Another account has the email address.
+    EmailTaken,
+    /// Another account has the username.
+    UsernameTaken,
+}
+
+/// Adds an account.
+///
+/// # Errors
+/// When the database cannot.
+pub async fn insert(tx: &Tx, user: &User, password_hash: &SecretString) -> Result<Inserted, StoreError> {
+    let row = users::ActiveModel {
+        id: Set(user.id.as_uuid()),
+        email: Set(user.email.as_ref().map(|email| email.as_str().to_owned())),
+        username: Set(user.username.as_ref().map(|name| name.as_str().to_owned())),
+        username_key: Set(user.username.as_ref().map(crate::domain::user::Username::key)),
+        password_hash: Set(SecretText(password_hash.expose_secret().to_owned())),
+        email_verified: Set(user.email_verified),
+        blocked_at: Set(user.blocked_at.map(to_millis)),
+        roles: Set(serde_json::json!(user.roles).to_string()),
+        auth_epoch: Set(user.auth_epoch),
+        created_at: Set(to_millis(user.created_at)),
+    };
+    match users::Entity::insert(row).exec_without_returning(&tx.0).await {
+        Ok(_) => Ok(Inserted::Yes),
+        Err(error) => match error.sql_err() {
+            Some(SqlErr::UniqueConstraintViolation(which)) if which.contains("username_key") => {
+                Ok(Inserted::UsernameTaken)
+            }
+            Some(SqlErr::UniqueConstraintViolation(_)) => Ok(Inserted::EmailTaken),
+            _ => Err(error.into()),
+        },
+    }
+}
+
+/// The account that somebody claims is theirs.
+///
+/// # Errors
+/// When the database cannot, or the row is impossible.
+pub async fn find_credential(store: &Store, identifier: &Identifier) -> Result<Option<Credential>, StoreError> {
+    let condition = match identifier {
+        Identifier::Email(email) => users::Column::Email.eq(email.as_str()),
+        Identifier::Username(name) => users::Column::UsernameKey.eq(name.key()),
+    };
+    let row = users::Entity::find().filter(condition).one(&store.reader).await?;
+    row.map(credential).transpose()
+}
+
+/// An account with its password hash.
+///
+/// # Errors
+/// When the database cannot, or the row is impossible.
+pub async fn find_credential_by_id(store: &Store, id: UserId) -> Result<Option<Credential>, StoreError> {
+    let row = users::Entity::find_by_id(id.as_uuid()).one(&store.reader).await?;
+    row.map(credential).transpose()
+}
+
+/// An account.
+///
+/// # Errors
+/// When the database cannot, or the row is impossible.
+pub async fn find(store: &Store, id: UserId) -> Result<Option<User>, StoreError> {
+    let row = users::Entity::find_by_id(id.as_uuid()).one(&store.reader).await?;
+    row.map(TryInto::try_into).transpose()
+}
+
+/// Accounts in the order they were made.
+///
+/// # Errors
+/// When the database cannot, or a row is impossible.
+pub async fn list(store: &Store, limit: u64, after: Option<UserId>) -> Result<Vec<User>, StoreError> {
+    let mut query = users::Entity::find().order_by_asc(users::Column::Id).limit(limit);
+    if let Some(after) = after {
+        query = query.filter(users::Column::Id.gt(after.as_uuid()));
+    }
+    query.all(&store.reader).await?.into_iter().map(TryInto::try_into).collect()
+}
+
+/// Ends every session of a user by raising the epoch; returns the new one, or `None` without such a user.
+///
+/// # Errors
+/// When the database cannot.
+pub async fn bump_epoch(tx: &Tx, id: UserId) -> Result<Option<i64>, StoreError> {
+    let raised = users::Entity::update_many()
+        .col_expr(users::Column::AuthEpoch, Expr::col(users::Column::AuthEpoch).add(1))
+        .filter(users::Column::Id.eq(id.as_uuid()))
+        .exec(&tx.0)
+        .await?;
+    if raised.rows_affected == 0 {
+        return Ok(None);
+    }
+    let epoch = users::Entity::find_by_id(id.as_uuid())
+        .select_only()
+        .column(users::Column::AuthEpoch)
+        .into_tuple::<i64>()
+        .one(&tx.0)
+        .await?;
+    Ok(epoch)
+}
+
+/// Replaces a password hash; `false` when it is no longer the one that the caller compared with.
+///
+/// # Errors
+/// When the database cannot.
+pub async fn replace_password_hash(
+    tx: &Tx,
+    id: UserId,
+    old: &SecretString,
+    new: &SecretString,
+) -> Result<bool, StoreError> {
+    let replaced = users::Entity::update_many()
+        .col_expr(users::Column::PasswordHash, Expr::value(new.expose_secret()))
+        .filter(users::Column::Id.eq(id.as_uuid()))
+        .filter(users::Column::PasswordHash.eq(old.expose_secret()))
+        .exec(&tx.0)
+        .await?;
+    Ok(replaced.rows_affected == 1)
+}
+
+/// Blocks an account, or unblocks it with `None`. `false` without such a user.
+///
+/// # Errors
+/// When the database cannot.
+pub async fn set_blocked(tx: &Tx, id: UserId, blocked_at: Option<OffsetDateTime>) -> Result<bool, StoreError> {
+    let changed = users::Entity::update_many()
+        .col_expr(users::Column::BlockedAt, Expr::value(blocked_at.map(to_millis)))
+        .filter(users::Column::Id.eq(id.as_uuid()))
+        .exec(&tx.0)
+        .await?;
+    Ok(changed.rows_affected == 1)
+}
+
+fn credential(mut row: users::Model) -> Result<Credential, StoreError> {
+    let password_hash = std::mem::take(&mut row.password_hash.0).into();
+    Ok(Credential { user: row.try_into()?, password_hash })
+}
+
+impl TryFrom<users::Model> for User {
+    type Error = StoreError;
+
+    fn try_from(row: users::Model) -> Result<Self, StoreError> {
+        let id = UserId::from_uuid(row.id);
+        let corrupt = |what| StoreError::Corrupt { table: "users", id: id.to_string(), what };
+        let time = |millis| from_millis(millis).ok_or_else(|| corrupt("a time out of range"));
+        Ok(Self {
+            id,
+            email: row.email.map(|text| text.parse().map_err(|_| corrupt("email"))).transpose()?,
+            username: row.username.map(|text| text.parse().map_err(|_| corrupt("username"))).transpose()?,
+            email_verified: row.email_verified,
+            blocked_at: row.blocked_at.map(time).transpose()?,
+            roles: serde_json::from_str(&row.roles).map_err(|_| corrupt("roles"))?,
+            auth_epoch: row.auth_epoch,
+            created_at: time(row.created_at)?,
+        })
+    }
+}
