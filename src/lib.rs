@@ -7,7 +7,7 @@
 //! Which module may name which is a table in `tests/it/layering.rs`.
 
 //WIP pub mod app;
-//WIP pub mod auth;
+pub mod auth;
 //WIP pub mod cli;
 pub mod clock;
 //WIP pub mod config;

@@ -65,7 +65,6 @@ pub enum Verdict {
 #[derive(Clone)]
 pub struct Hasher {
     queue: mpsc::SyncSender<Job>,
-    params: Params,
     deadline: Duration,
     entropy: SharedEntropy,
     decoy: Arc<str>,
@@ -105,7 +104,7 @@ impl Hasher {
                 .map_err(|error| HasherError::Argon2(error.to_string()))?;
         }
         let decoy = decoy_hash(&params)?.into();
-        Ok(Self { queue, params, deadline: settings.deadline, entropy, decoy })
+        Ok(Self { queue, deadline: settings.deadline, entropy, decoy })
     }
 
     /// Hashes a new password; the result is a PHC string.

@@ -77,6 +77,12 @@ impl RefreshTokens {
         Self { secrets, issuer, outer_keys }
     }
 
+    /// The slot of the server secret that new sessions are made under.
+    #[must_use]
+    pub fn current_slot(&self) -> u8 {
+        self.secrets.current_slot()
+    }
+
     /// Reads a token and checks its outer MAC. `None` for anything that this server did not make.
     #[must_use]
     pub fn open(&self, token: &SecretString) -> Option<OpenedToken> {

@@ -146,15 +146,8 @@ pub async fn end_selected(
     reason: EndReason,
     now: OffsetDateTime,
 ) -> Result<Vec<Session>, StoreError> {
-    let wanted = match selection {
-        Selection::All => Condition::all(),
-        Selection::AllBut(kept) => Condition::all().add(Column::Id.ne(kept.as_uuid())),
-        Selection::These(ids) => Condition::all().add(Column::Id.is_in(uuids(ids))),
-    };
     let live = Entity::find()
-        .filter(Column::UserId.eq(user_id.as_uuid()))
-        .filter(Column::RevokedAt.is_null())
-        .filter(wanted)
+        .filter(of_user(user_id, selection))
         .order_by_desc(Column::LastUsedAt)
         .all(&tx.0)
         .await?;
@@ -185,18 +178,24 @@ pub async fn end_surplus(tx: &Tx, user_id: UserId, keep: u64, now: OffsetDateTim
     Ok(())
 }
 
-/// Takes one session along into a new epoch of its user, when all others are to end.
+/// Takes live sessions of a user along into a new epoch; those left behind are over.
 ///
 /// # Errors
 /// When the database cannot.
-pub async fn carry_into_epoch(tx: &Tx, id: SessionId, epoch: i64) -> Result<bool, StoreError> {
-    let carried = Entity::update_many()
+pub async fn carry_into_epoch(
+    tx: &Tx,
+    user_id: UserId,
+    selection: Selection<'_>,
+    epoch: i64,
+) -> Result<(), StoreError> {
+    Entity::update_many()
         .col_expr(Column::AuthEpoch, Expr::value(epoch))
-        .filter(Column::Id.eq(id.as_uuid()))
-        .filter(Column::RevokedAt.is_null())
+        .filter(of_user(user_id, selection))
+        // Only from the epoch before: what an earlier change left behind stays behind.
+        .filter(Column::AuthEpoch.eq(epoch - 1))
         .exec(&tx.0)
         .await?;
-    Ok(carried.rows_affected == 1)
+    Ok(())
 }
 
 /// A page of the sessions of a user that can still be refreshed, most recently used first.
@@ -250,6 +249,15 @@ async fn end_ids(tx: &Tx, ids: &[SessionId], reason: EndReason, now: OffsetDateT
         .exec(&tx.0)
         .await?;
     Ok(ended.rows_affected)
+}
+
+fn of_user(user_id: UserId, selection: Selection<'_>) -> Condition {
+    let live = Condition::all().add(Column::UserId.eq(user_id.as_uuid())).add(Column::RevokedAt.is_null());
+    match selection {
+        Selection::All => live,
+        Selection::AllBut(kept) => live.add(Column::Id.ne(kept.as_uuid())),
+        Selection::These(ids) => live.add(Column::Id.is_in(uuids(ids))),
+    }
 }
 
 fn within_limits(now: OffsetDateTime, idle_timeout: Duration) -> Condition {

@@ -1,0 +1,139 @@
+//! What people and clients want, one function for each intent.
+//!
+//! A use case reads as a story: look, decide (in `domain`), write. It opens the one transaction that it needs;
+//! hashing and signing happen outside of it.
+
+pub mod accounts;
+pub mod error;
+pub mod identify;
+pub mod login;
+pub mod password;
+pub mod refresh;
+pub mod register;
+pub mod sessions;
+mod tokens;
+
+use std::time::Duration;
+
+pub use tokens::SignedIn;
+
+use crate::{
+    auth::accounts::Accounts,
+    clock::SharedClock,
+    crypto::{entropy::SharedEntropy, jwt::AccessTokens, keyring::Keyring, refresh_token::RefreshTokens},
+    domain::{
+        ids::{SessionId, UserId},
+        rotation::RotationPolicy,
+        session::{Delivery, Session},
+        user::{self, User},
+    },
+    store::Store,
+};
+
+/// Everything that a use case needs.
+pub struct Auth {
+    accounts: Accounts,
+    refresh_tokens: RefreshTokens,
+    access_tokens: AccessTokens,
+    settings: AuthSettings,
+}
+
+/// How sessions begin, live and end.
+#[derive(Debug, Clone)]
+pub struct AuthSettings {
+    /// Whether anybody may make an account.
+    pub registration_open: bool,
+    /// How a refresh token travels when the client does not say.
+    pub default_delivery: Delivery,
+    /// A session that is not used for this long ends.
+    pub idle_timeout: Duration,
+    /// A session ends after this long, however busy it is.
+    pub absolute_timeout: Duration,
+    /// Live sessions of one user; the one unused for longest makes room.
+    pub max_per_user: u64,
+    /// What refreshing forgives.
+    pub rotation: RotationPolicy,
+}
+
+/// A signed-in user, and the session that made the request.
+#[derive(Debug)]
+pub struct Caller {
+    /// Who.
+    pub user: User,
+    /// With which session.
+    pub session: Session,
+}
+
+/// What a role allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Permission {
+    /// `users:read`: see other users and their sessions.
+    UsersRead,
+    /// `users:write`: change other users and end their sessions.
+    UsersWrite,
+}
+
+impl Caller {
+    /// Whether the roles of the caller, as they are in the database now, allow something.
+    #[must_use]
+    pub fn may(&self, permission: Permission) -> bool {
+        match permission {
+            Permission::UsersRead | Permission::UsersWrite => self.user.roles.iter().any(|role| role == user::ADMIN),
+        }
+    }
+
+    /// The caller's user id.
+    #[must_use]
+    pub fn user_id(&self) -> UserId {
+        self.user.id
+    }
+
+    /// The caller's session id.
+    #[must_use]
+    pub fn session_id(&self) -> SessionId {
+        self.session.id
+    }
+}
+
+impl Auth {
+    /// Puts the parts together.
+    #[must_use]
+    pub fn new(
+        accounts: Accounts,
+        refresh_tokens: RefreshTokens,
+        access_tokens: AccessTokens,
+        settings: AuthSettings,
+    ) -> Self {
+        Self { accounts, refresh_tokens, access_tokens, settings }
+    }
+
+    /// How sessions begin, live and end.
+    #[must_use]
+    pub fn settings(&self) -> &AuthSettings {
+        &self.settings
+    }
+
+    /// Accounts, without regard to sessions.
+    #[must_use]
+    pub fn accounts(&self) -> &Accounts {
+        &self.accounts
+    }
+
+    /// The keys that access tokens are signed with.
+    #[must_use]
+    pub fn keyring(&self) -> &Keyring {
+        self.access_tokens.keyring()
+    }
+
+    fn store(&self) -> &Store {
+        &self.accounts.store
+    }
+
+    fn clock(&self) -> &SharedClock {
+        &self.accounts.clock
+    }
+
+    fn entropy(&self) -> &SharedEntropy {
+        &self.accounts.entropy
+    }
+}

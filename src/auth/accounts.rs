@@ -1,0 +1,191 @@
+//! Accounts: making, finding, listing and blocking them.
+
+use secrecy::SecretString;
+
+use super::error::{AuthError, FieldError};
+use crate::{
+    clock::SharedClock,
+    crypto::{
+        entropy::{SharedEntropy, random},
+        hasher::Hasher,
+    },
+    domain::{
+        email::EmailAddress,
+        ids::UserId,
+        invalid::Invalid,
+        password::{PasswordPolicy, Plaintext},
+        session::{EndReason, Session},
+        user::{Identifier, User, Username},
+    },
+    store::{
+        Store, Tx,
+        sessions::{self, Page, Selection},
+        users::{self, Inserted},
+    },
+};
+
+/// What accounts are kept with. It needs no server secret.
+pub struct Accounts {
+    /// The database.
+    pub store: Store,
+    /// The hashing pool.
+    pub hasher: Hasher,
+    /// The time.
+    pub clock: SharedClock,
+    /// Randomness.
+    pub entropy: SharedEntropy,
+    /// What a new password must be.
+    pub passwords: PasswordPolicy,
+}
+
+/// An account to be made, as it was typed.
+pub struct NewAccount<'a> {
+    /// The email address.
+    pub email: &'a str,
+    /// The username, if any.
+    pub username: Option<&'a str>,
+    /// The password.
+    pub password: &'a SecretString,
+    /// Names of roles.
+    pub roles: Vec<String>,
+}
+
+/// An account whose input was checked and whose password was hashed, not yet stored.
+pub(super) struct PreparedAccount {
+    pub(super) user: User,
+    password_hash: SecretString,
+}
+
+const EMAIL: &[&str] = &["input", "email"];
+const USERNAME: &[&str] = &["input", "username"];
+const PASSWORD: &[&str] = &["input", "password"];
+
+impl Accounts {
+    /// Makes an account.
+    ///
+    /// # Errors
+    /// Invalid input, all of it at once; a taken email address or username.
+    pub async fn create(&self, new: NewAccount<'_>) -> Result<User, AuthError> {
+        let prepared = self.prepare(new).await?;
+        let tx = self.store.begin().await?;
+        insert(&tx, &prepared).await?;
+        tx.commit().await?;
+        Ok(prepared.user)
+    }
+
+    /// The account that an identifier names.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn find(&self, identifier: &str) -> Result<Option<User>, AuthError> {
+        let Ok(identifier) = identifier.parse::<Identifier>() else {
+            return Ok(None);
+        };
+        Ok(users::find_credential(&self.store, &identifier).await?.map(|credential| credential.user))
+    }
+
+    /// Accounts in the order they were made, a page at a time.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn list(&self, limit: u64, after: Option<UserId>) -> Result<Vec<User>, AuthError> {
+        Ok(users::list(&self.store, limit, after).await?)
+    }
+
+    /// Blocks an account and ends its sessions.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn block(&self, id: UserId) -> Result<Vec<Session>, AuthError> {
+        let now = self.clock.now();
+        let tx = self.store.begin().await?;
+        users::set_blocked(&tx, id, Some(now)).await?;
+        users::bump_epoch(&tx, id).await?;
+        let ended = sessions::end_selected(&tx, id, Selection::All, EndReason::AccountBlocked, now).await?;
+        tx.commit().await?;
+        Ok(ended)
+    }
+
+    /// Lets a blocked account be used again. Its old sessions stay ended.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn unblock(&self, id: UserId) -> Result<(), AuthError> {
+        let tx = self.store.begin().await?;
+        users::set_blocked(&tx, id, None).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// The live sessions of a user.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn live_sessions(
+        &self,
+        user: &User,
+        idle_timeout: std::time::Duration,
+    ) -> Result<Vec<Session>, AuthError> {
+        let page = Page { user, after: None, limit: 1000, now: self.clock.now(), idle_timeout };
+        Ok(sessions::list_live(&self.store, &page).await?)
+    }
+
+    /// Ends every session of a user, by an administrator's hand.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn revoke_sessions(&self, id: UserId) -> Result<Vec<Session>, AuthError> {
+        let tx = self.store.begin().await?;
+        users::bump_epoch(&tx, id).await?;
+        let reason = EndReason::RevokedByAdmin;
+        let ended = sessions::end_selected(&tx, id, Selection::All, reason, self.clock.now()).await?;
+        tx.commit().await?;
+        Ok(ended)
+    }
+
+    /// Checks the input of a new account, all of it, and hashes the password.
+    pub(super) async fn prepare(&self, new: NewAccount<'_>) -> Result<PreparedAccount, AuthError> {
+        let email = new.email.parse::<EmailAddress>();
+        let username = new.username.map(str::parse::<Username>).transpose();
+        let about_user = [
+            email.as_ref().map_or("", EmailAddress::as_str),
+            email.as_ref().map_or("", EmailAddress::local_part),
+            new.username.unwrap_or_default(),
+        ];
+        let password = Plaintext::chosen(new.password, &self.passwords, &about_user);
+        let (email, username, password) = match (email, username, password) {
+            (Ok(email), Ok(username), Ok(password)) => (email, username, password),
+            (email, username, password) => {
+                let refusals = [(EMAIL, email.err()), (USERNAME, username.err()), (PASSWORD, password.err())];
+                return Err(AuthError::InvalidInput(
+                    refusals
+                        .into_iter()
+                        .filter_map(|(path, invalid)| Some(FieldError::at(path, invalid?)))
+                        .collect(),
+                ));
+            }
+        };
+        let password_hash = self.hasher.hash(password).await?;
+        let now = self.clock.now();
+        let user = User {
+            id: UserId::new(now, &random(&*self.entropy)),
+            email: Some(email),
+            username,
+            email_verified: false,
+            blocked_at: None,
+            roles: new.roles,
+            auth_epoch: 0,
+            created_at: now,
+        };
+        Ok(PreparedAccount { user, password_hash })
+    }
+}
+
+/// Stores an account; the unique indexes decide whether its names are free.
+pub(super) async fn insert(tx: &Tx, account: &PreparedAccount) -> Result<(), AuthError> {
+    let (path, message) = match users::insert(tx, &account.user, &account.password_hash).await? {
+        Inserted::Yes => return Ok(()),
+        Inserted::EmailTaken => (EMAIL, "Another account has this email address."),
+        Inserted::UsernameTaken => (USERNAME, "Another account has this username."),
+    };
+    Err(FieldError::at(path, Invalid::new("TAKEN", message)).into())
+}

@@ -1,0 +1,107 @@
+//! Why an intent was not fulfilled.
+
+use thiserror::Error;
+
+use crate::{
+    crypto::{hasher::HasherError, keyring::KeyError},
+    domain::invalid::Invalid,
+    store::StoreError,
+};
+
+/// Why an intent was not fulfilled. What of it a client learns is decided in `graphql::error`.
+#[derive(Debug, Error)]
+pub enum AuthError {
+    /// One or more values are not acceptable.
+    #[error("invalid input")]
+    InvalidInput(Vec<FieldError>),
+    /// Wrong identifier or password.
+    #[error("invalid credentials")]
+    InvalidCredentials,
+    /// The credentials are right, but the account may not be used.
+    #[error("the account is blocked")]
+    AccountBlocked,
+    /// The caller may not do this.
+    #[error("forbidden")]
+    Forbidden,
+    /// The refresh token is none of ours, or its session is over.
+    #[error("the refresh token is not valid")]
+    RefreshTokenInvalid,
+    /// The refresh token had been replaced and came from a second holder; its session was ended.
+    #[error("the refresh token was reused")]
+    RefreshTokenReused,
+    /// The answer to one refresh was given again too often. Nothing was changed.
+    #[error("the answer to a refresh was asked for too often")]
+    TooManyReplays,
+    /// Nothing is wrong with the request: this server cannot fulfil it.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+/// What keeps this server from answering.
+#[derive(Debug, Error)]
+pub enum Fault {
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The hashing pool.
+    #[error(transparent)]
+    Hasher(#[from] HasherError),
+    /// A signing key.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The same row changed under each of several tries.
+    #[error("too many callers changed the same session at once")]
+    Contended,
+}
+
+impl Fault {
+    /// Whether trying again later may help; otherwise there is something to mend.
+    #[must_use]
+    pub fn is_temporary(&self) -> bool {
+        match self {
+            Self::Store(StoreError::Unavailable(_)) | Self::Hasher(HasherError::Busy) | Self::Contended => true,
+            Self::Store(StoreError::Corrupt { .. }) | Self::Hasher(HasherError::Argon2(_)) | Self::Key(_) => false,
+        }
+    }
+}
+
+/// A value that is not acceptable, and where it stands in the input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldError {
+    /// Names from the argument down.
+    pub path: &'static [&'static str],
+    /// What is wrong.
+    pub invalid: Invalid,
+}
+
+impl FieldError {
+    /// Names the place of a refusal.
+    #[must_use]
+    pub fn at(path: &'static [&'static str], invalid: Invalid) -> Self {
+        Self { path, invalid }
+    }
+}
+
+impl From<FieldError> for AuthError {
+    fn from(error: FieldError) -> Self {
+        Self::InvalidInput(vec![error])
+    }
+}
+
+impl From<StoreError> for AuthError {
+    fn from(error: StoreError) -> Self {
+        Self::Fault(error.into())
+    }
+}
+
+impl From<HasherError> for AuthError {
+    fn from(error: HasherError) -> Self {
+        Self::Fault(error.into())
+    }
+}
+
+impl From<KeyError> for AuthError {
+    fn from(error: KeyError) -> Self {
+        Self::Fault(error.into())
+    }
+}

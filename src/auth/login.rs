@@ -1,0 +1,99 @@
+//! Signing in with a password.
+
+use secrecy::SecretString;
+
+use super::{Auth, SignedIn, error::AuthError};
+use crate::{
+    crypto::hasher::Verdict,
+    domain::{
+        password::Plaintext,
+        session::{Delivery, Device, EndReason},
+        user::{Identifier, User},
+    },
+    store::users::{self, Credential},
+};
+
+/// What a sign-in brings along.
+pub struct Login {
+    /// Email address or username, as typed.
+    pub identifier: String,
+    /// The password, as typed.
+    pub password: SecretString,
+    /// How the refresh token is to travel; the server's default otherwise.
+    pub delivery: Option<Delivery>,
+    /// Where the user signs in.
+    pub device: Device,
+    /// The refresh token in the cookie that this sign-in replaces.
+    pub replaced_cookie: Option<SecretString>,
+}
+
+/// Signs a user in and starts a session.
+///
+/// # Errors
+/// [`AuthError::InvalidCredentials`], which never says which of the two is wrong and takes as long for an
+/// account that does not exist; [`AuthError::AccountBlocked`] once the password was right.
+pub async fn login(auth: &Auth, request: Login) -> Result<SignedIn, AuthError> {
+    let user = auth.prove_password(&request.identifier, &request.password).await?;
+    if user.blocked() {
+        return Err(AuthError::AccountBlocked);
+    }
+    let session = auth.new_session(&user, request.delivery, request.device);
+    let access_token = auth.sign_access_token(&session, &user)?;
+
+    let tx = auth.store().begin().await?;
+    auth.store_session(&tx, &session).await?;
+    tx.commit().await?;
+
+    // The browser forgets the old cookie with this answer: nobody could end that session any more.
+    if let Some(token) = request.replaced_cookie.filter(|_| session.delivery == Delivery::Cookie) {
+        if let Err(error) = auth.end_session_of(&token, Delivery::Cookie, EndReason::Logout).await {
+            tracing::warn!(error = %error, "the session that this sign-in replaced was not ended");
+        }
+    }
+    auth.signed_in(session, user, access_token)
+}
+
+impl Auth {
+    /// The user whom identifier and password name, with the epoch of the moment before the password was compared:
+    /// a password change in between makes the session that follows a dead one.
+    async fn prove_password(&self, identifier: &str, password: &SecretString) -> Result<User, AuthError> {
+        let offered = Plaintext::offered(password).ok_or(AuthError::InvalidCredentials)?;
+        let credential = match identifier.parse::<Identifier>() {
+            Ok(identifier) => users::find_credential(self.store(), &identifier).await?,
+            Err(_) => None,
+        };
+        let Some(credential) = credential else {
+            self.accounts.hasher.verify_nothing(offered).await?;
+            return Err(AuthError::InvalidCredentials);
+        };
+        self.check_password(&credential, offered, password).await?;
+        Ok(credential.user)
+    }
+
+    /// Compares a password with a stored hash, and renews the hash when it was made with other parameters.
+    async fn check_password(
+        &self,
+        credential: &Credential,
+        offered: Plaintext,
+        typed: &SecretString,
+    ) -> Result<(), AuthError> {
+        match self.accounts.hasher.verify(offered, credential.password_hash.clone()).await? {
+            Verdict::Wrong => Err(AuthError::InvalidCredentials),
+            Verdict::Right { outdated: false } => Ok(()),
+            Verdict::Right { outdated: true } => {
+                if let Err(error) = self.renew_hash(credential, typed).await {
+                    tracing::warn!(error = %error, user_id = %credential.user.id, "a password hash was not renewed");
+                }
+                Ok(())
+            }
+        }
+    }
+
+    async fn renew_hash(&self, credential: &Credential, typed: &SecretString) -> Result<(), AuthError> {
+        let Some(password) = Plaintext::offered(typed) else { return Ok(()) };
+        let renewed = self.accounts.hasher.hash(password).await?;
+        let tx = self.store().begin().await?;
+        users::replace_password_hash(&tx, credential.user.id, &credential.password_hash, &renewed).await?;
+        Ok(tx.commit().await?)
+    }
+}

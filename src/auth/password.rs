@@ -1,0 +1,79 @@
+//! Changing a password, knowing the old one.
+
+use secrecy::SecretString;
+
+use super::{
+    Auth, Caller,
+    error::{AuthError, FieldError},
+};
+use crate::{
+    crypto::hasher::Verdict,
+    domain::{
+        email::EmailAddress,
+        password::Plaintext,
+        session::{EndReason, Session},
+        user::Username,
+    },
+    store::{
+        sessions::{self, Selection},
+        users,
+    },
+};
+
+/// What a change of password brings along.
+pub struct ChangePassword {
+    /// The current password, as typed.
+    pub current: SecretString,
+    /// The new password, as typed.
+    pub new: SecretString,
+    /// Whether everybody else is signed out.
+    pub revoke_other_sessions: bool,
+}
+
+/// Changes the caller's password; the session that asks for it stays signed in. Returns the sessions it ended.
+///
+/// # Errors
+/// [`AuthError::InvalidCredentials`] when the current password is wrong, invalid input when the new one is not
+/// acceptable.
+pub async fn change(auth: &Auth, caller: &Caller, request: ChangePassword) -> Result<Vec<Session>, AuthError> {
+    let user = &caller.user;
+    let about_user = [
+        user.email.as_ref().map_or("", EmailAddress::as_str),
+        user.email.as_ref().map_or("", EmailAddress::local_part),
+        user.username.as_ref().map_or("", Username::as_str),
+    ];
+    let new = Plaintext::chosen(&request.new, &auth.accounts.passwords, &about_user)
+        .map_err(|invalid| FieldError::at(&["input", "newPassword"], invalid))?;
+    let current = Plaintext::offered(&request.current).ok_or(AuthError::InvalidCredentials)?;
+
+    let credential =
+        users::find_credential_by_id(auth.store(), user.id).await?.ok_or(AuthError::InvalidCredentials)?;
+    let old_hash = credential.password_hash;
+    if auth.accounts.hasher.verify(current, old_hash.clone()).await? == Verdict::Wrong {
+        return Err(AuthError::InvalidCredentials);
+    }
+    let new_hash = auth.accounts.hasher.hash(new).await?;
+
+    let tx = auth.store().begin().await?;
+    if !users::replace_password_hash(&tx, user.id, &old_hash, &new_hash).await? {
+        return Err(AuthError::InvalidCredentials);
+    }
+    // A sign-in with the old password that is under way right now read the old epoch: its session is born dead.
+    let Some(epoch) = users::bump_epoch(&tx, user.id).await? else {
+        return Err(AuthError::InvalidCredentials);
+    };
+    let kept = if request.revoke_other_sessions {
+        Selection::These(&[caller.session.id])
+    } else {
+        Selection::All
+    };
+    sessions::carry_into_epoch(&tx, user.id, kept, epoch).await?;
+    let ended = if request.revoke_other_sessions {
+        let (others, reason) = (Selection::AllBut(caller.session.id), EndReason::PasswordChanged);
+        sessions::end_selected(&tx, user.id, others, reason, auth.clock().now()).await?
+    } else {
+        Vec::new()
+    };
+    tx.commit().await?;
+    Ok(ended)
+}

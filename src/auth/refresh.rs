@@ -1,0 +1,165 @@
+//! Exchanging a refresh token for new tokens.
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{
+    Auth, SignedIn,
+    error::{AuthError, FieldError, Fault},
+};
+use crate::{
+    crypto::{refresh_token::OpenedToken, sha256},
+    domain::{
+        invalid::Invalid,
+        rotation::{self, Chain, Decision, Presented, RetryHash},
+        session::{Delivery, EndReason, Session, Standing},
+        user::User,
+    },
+    store::sessions::{self, Rotation},
+};
+
+/// What a refresh brings along.
+pub struct Refresh {
+    /// The refresh token.
+    pub token: SecretString,
+    /// How it came; it must be the way in which it was handed out.
+    pub channel: Delivery,
+    /// The key that tells a retry by the same holder from a second holder.
+    pub retry_key: Option<SecretString>,
+}
+
+/// How often a call that lost its race against another looks again.
+const TRIES: usize = 3;
+/// 128 bits in base64url.
+const RETRY_KEY_MIN: usize = 22;
+const RETRY_KEY_MAX: usize = 128;
+
+/// Exchanges a refresh token for new tokens, by the rule of [`rotation::decide`].
+///
+/// # Errors
+/// [`AuthError::RefreshTokenReused`] after the session was ended for it; [`AuthError::RefreshTokenInvalid`] for
+/// whatever cannot be refreshed. Neither is ever the answer to a fault.
+pub async fn refresh(auth: &Auth, request: Refresh) -> Result<SignedIn, AuthError> {
+    let retry_hash = request.retry_key.as_ref().map(hash_retry_key).transpose()?;
+    // Garbage ends here, before the database hears of it.
+    let token = auth.refresh_tokens.open(&request.token).ok_or(AuthError::RefreshTokenInvalid)?;
+
+    for _ in 0..TRIES {
+        let (session, user) =
+            sessions::find(auth.store(), token.session_id()).await?.ok_or(AuthError::RefreshTokenInvalid)?;
+        auth.admit(&token, request.channel, &session, &user)?;
+        if let Some(answer) = auth.follow_rule(&token, retry_hash.as_ref(), session, user).await? {
+            return Ok(answer);
+        }
+    }
+    Err(Fault::Contended.into())
+}
+
+impl Auth {
+    /// Lets through a token that belongs to the session, as long as the session can be used.
+    fn admit(
+        &self,
+        token: &OpenedToken,
+        channel: Delivery,
+        session: &Session,
+        user: &User,
+    ) -> Result<(), AuthError> {
+        if let Some(ended) = session.ended {
+            return Err(refusal_of_ended(token, session, ended.reason, user));
+        }
+        if !self.refresh_tokens.authenticates(token, session) || session.delivery != channel {
+            return Err(AuthError::RefreshTokenInvalid);
+        }
+        match session.standing(user, self.clock().now(), self.settings.idle_timeout) {
+            Standing::Live => Ok(()),
+            Standing::OwnerBlocked => Err(AuthError::AccountBlocked),
+            Standing::Revoked | Standing::Expired => Err(AuthError::RefreshTokenInvalid),
+        }
+    }
+
+    /// Decides and carries out. `None` when another call changed the session first.
+    async fn follow_rule(
+        &self,
+        token: &OpenedToken,
+        retry_hash: Option<&RetryHash>,
+        session: Session,
+        user: User,
+    ) -> Result<Option<SignedIn>, AuthError> {
+        let now = self.clock().now();
+        let presented = Presented { generation: token.generation(), retry_hash, sender_proven: false };
+        let decision = rotation::decide(presented, &session.chain, session.delivery, now, &self.settings.rotation);
+        tracing::debug!(session_id = %session.id, generation = presented.generation, ?decision, "refresh");
+        match decision {
+            Decision::Rotate { from, to } => self.rotate(session, user, from, to, retry_hash).await,
+            Decision::Keep | Decision::Replay { counted: false } => self.answer(session, user).map(Some),
+            Decision::Replay { counted: true } => {
+                let counted = sessions::count_replay(self.store(), session.id, session.chain.generation).await?;
+                if counted { self.answer(session, user).map(Some) } else { Ok(None) }
+            }
+            Decision::TooManyReplays => Err(AuthError::TooManyReplays),
+            Decision::Reuse => {
+                sessions::end(self.store(), session.id, EndReason::RefreshTokenReused, now).await?;
+                tracing::warn!(session_id = %session.id, user_id = %user.id, "a copied refresh token came back");
+                Err(AuthError::RefreshTokenReused)
+            }
+            Decision::RolledBack => {
+                sessions::end(self.store(), session.id, EndReason::DatabaseRestored, now).await?;
+                tracing::error!(
+                    session_id = %session.id,
+                    "a refresh token is ahead of the database: was it restored from a backup?"
+                );
+                Err(AuthError::RefreshTokenInvalid)
+            }
+        }
+    }
+
+    /// Moves the session to its next token. The access token is signed first: once the swap is made, nothing is
+    /// left that could fail.
+    async fn rotate(
+        &self,
+        mut session: Session,
+        user: User,
+        from: u64,
+        to: u64,
+        retry_hash: Option<&RetryHash>,
+    ) -> Result<Option<SignedIn>, AuthError> {
+        let access_token = self.sign_access_token(&session, &user)?;
+        // The clock of this node may run behind that of the node that rotated before.
+        let now = self.clock().now().max(session.last_used_at);
+        let idle_timeout = self.settings.idle_timeout;
+        let rotation = Rotation { id: session.id, user_id: user.id, from, to, retry_hash, now, idle_timeout };
+        if !sessions::rotate(self.store(), &rotation).await? {
+            return Ok(None);
+        }
+        session.chain =
+            Chain { generation: to, rotated_at: Some(now), retry_hash: retry_hash.copied(), replays: 0 };
+        session.last_used_at = now;
+        self.signed_in(session, user, access_token).map(Some)
+    }
+
+    fn answer(&self, session: Session, user: User) -> Result<SignedIn, AuthError> {
+        let access_token = self.sign_access_token(&session, &user)?;
+        self.signed_in(session, user, access_token)
+    }
+}
+
+/// The row of an ended session has no nonce, so the inner MAC cannot be checked any more; nothing is changed on the
+/// strength of the outer one, only the answer is chosen.
+fn refusal_of_ended(token: &OpenedToken, session: &Session, reason: EndReason, user: &User) -> AuthError {
+    if user.blocked() {
+        AuthError::AccountBlocked
+    } else if reason == EndReason::RefreshTokenReused && token.generation() < session.chain.generation {
+        AuthError::RefreshTokenReused
+    } else {
+        AuthError::RefreshTokenInvalid
+    }
+}
+
+fn hash_retry_key(key: &SecretString) -> Result<RetryHash, FieldError> {
+    let key = key.expose_secret();
+    let base64url = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+    if !(RETRY_KEY_MIN..=RETRY_KEY_MAX).contains(&key.len()) || !key.bytes().all(base64url) {
+        let message = "A retry key is 128 random bits or more, in base64url: 22 to 128 characters.";
+        return Err(FieldError::at(&["input", "retryKey"], Invalid::new("INVALID_RETRY_KEY", message)));
+    }
+    Ok(sha256(key.as_bytes()))
+}

@@ -1,0 +1,52 @@
+//! Making one's own account.
+
+use secrecy::SecretString;
+
+use super::{
+    Auth, SignedIn,
+    accounts::{self, NewAccount},
+    error::AuthError,
+};
+use crate::domain::session::{Delivery, Device};
+
+/// What a registration brings along.
+pub struct Register {
+    /// The email address, as typed.
+    pub email: String,
+    /// The password, as typed.
+    pub password: SecretString,
+    /// The username, as typed.
+    pub username: Option<String>,
+    /// How the refresh token is to travel.
+    pub delivery: Option<Delivery>,
+    /// Where the user signs in.
+    pub device: Device,
+}
+
+/// Makes an account and signs it in, both or neither.
+///
+/// # Errors
+/// [`AuthError::Forbidden`] when registration is closed; invalid input, all of it at once.
+pub async fn register(auth: &Auth, request: Register) -> Result<SignedIn, AuthError> {
+    if !auth.settings.registration_open {
+        return Err(AuthError::Forbidden);
+    }
+    let account = auth
+        .accounts
+        .prepare(NewAccount {
+            email: &request.email,
+            username: request.username.as_deref(),
+            password: &request.password,
+            roles: Vec::new(),
+        })
+        .await?;
+    let session = auth.new_session(&account.user, request.delivery, request.device);
+    let access_token = auth.sign_access_token(&session, &account.user)?;
+
+    let tx = auth.store().begin().await?;
+    accounts::insert(&tx, &account).await?;
+    auth.store_session(&tx, &session).await?;
+    tx.commit().await?;
+
+    auth.signed_in(session, account.user, access_token)
+}

@@ -1,0 +1,198 @@
+//! Seeing and ending sessions.
+
+use secrecy::SecretString;
+
+use super::{
+    Auth, Caller, Permission,
+    error::{AuthError, FieldError},
+};
+use crate::{
+    domain::{
+        ids::{SessionId, UserId},
+        invalid::Invalid,
+        session::{Delivery, EndReason, Session},
+        user::User,
+    },
+    store::{
+        sessions::{self, Page, Selection},
+        users,
+    },
+};
+
+/// The session to sign out of.
+pub enum SignOut {
+    /// The one that a refresh token belongs to; any token it ever had will do (RFC 7009 §2.1).
+    Token {
+        /// The refresh token.
+        token: SecretString,
+        /// How it came.
+        channel: Delivery,
+    },
+    /// The one that the request's access token names.
+    Session(SessionId),
+}
+
+/// Ends a session by the hand of its own client; `None` with nothing to end.
+///
+/// # Errors
+/// Only when the database cannot: then the session is not ended, and the client must know.
+pub async fn log_out(auth: &Auth, which: SignOut) -> Result<Option<Session>, AuthError> {
+    match which {
+        SignOut::Token { token, channel } => auth.end_session_of(&token, channel, EndReason::Logout).await,
+        SignOut::Session(id) => auth.end_session(id, EndReason::Logout).await,
+    }
+}
+
+/// Sets of sessions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// All of them.
+    All,
+    /// All but the caller's.
+    Others,
+    /// Those that are named.
+    Selected,
+}
+
+/// Which sessions to end.
+#[derive(Debug)]
+pub struct Revoke {
+    /// Which set.
+    pub scope: Scope,
+    /// With [`Scope::Selected`]: which ones.
+    pub ids: Vec<SessionId>,
+    /// Whose, when not the caller's own.
+    pub user_id: Option<UserId>,
+}
+
+/// Ends sessions of the caller, or of another user with the permission for it. Returns those that it ended.
+///
+/// # Errors
+/// [`AuthError::Forbidden`] for the sessions of another user without the permission.
+pub async fn revoke(auth: &Auth, caller: &Caller, request: Revoke) -> Result<Vec<Session>, AuthError> {
+    let owner = request.user_id.unwrap_or(caller.user.id);
+    let own = owner == caller.user.id;
+    if !own && !caller.may(Permission::UsersWrite) {
+        return Err(AuthError::Forbidden);
+    }
+    let reason = if own { EndReason::RevokedByUser } else { EndReason::RevokedByAdmin };
+    let selection = match request.scope {
+        Scope::Others if own => Selection::AllBut(caller.session.id),
+        Scope::All | Scope::Others => Selection::All,
+        Scope::Selected => Selection::These(&request.ids),
+    };
+
+    let tx = auth.store().begin().await?;
+    // The epoch ends what is being signed in right now as well; ending a named session needs no such thing.
+    if request.scope != Scope::Selected
+        && let Some(epoch) = users::bump_epoch(&tx, owner).await?
+        && matches!(selection, Selection::AllBut(_))
+    {
+        sessions::carry_into_epoch(&tx, owner, Selection::These(&[caller.session.id]), epoch).await?;
+    }
+    let ended = sessions::end_selected(&tx, owner, selection, reason, auth.clock().now()).await?;
+    tx.commit().await?;
+    Ok(ended)
+}
+
+/// A page of sessions.
+#[derive(Debug)]
+pub struct SessionPage {
+    /// The sessions, most recently used first.
+    pub sessions: Vec<Session>,
+    /// Whether there are more behind them.
+    pub has_next: bool,
+}
+
+/// The sessions of a user that can still be refreshed, for the user or for whoever may read users.
+///
+/// # Errors
+/// [`AuthError::Forbidden`], or invalid input when `after` is no cursor of this list.
+pub async fn list(
+    auth: &Auth,
+    caller: &Caller,
+    user: &User,
+    first: u32,
+    after: Option<&str>,
+) -> Result<SessionPage, AuthError> {
+    auth.may_see(caller, user.id)?;
+    let cursor = match after {
+        Some(cursor) => Some(auth.session_at(cursor, user.id).await?),
+        None => None,
+    };
+    let page = Page {
+        user,
+        after: cursor.as_ref(),
+        limit: u64::from(first) + 1,
+        now: auth.clock().now(),
+        idle_timeout: auth.settings.idle_timeout,
+    };
+    let mut sessions = sessions::list_live(auth.store(), &page).await?;
+    let has_next = sessions.len() > first as usize;
+    sessions.truncate(first as usize);
+    Ok(SessionPage { sessions, has_next })
+}
+
+/// One session by its id; `None` when there is none that the caller may see.
+///
+/// # Errors
+/// When the database cannot answer.
+pub async fn find(auth: &Auth, caller: &Caller, id: SessionId) -> Result<Option<Session>, AuthError> {
+    let found = sessions::find(auth.store(), id).await?;
+    Ok(found.map(|(session, _)| session).filter(|session| auth.may_see(caller, session.user_id).is_ok()))
+}
+
+/// One user by id; `None` when there is none that the caller may see.
+///
+/// # Errors
+/// When the database cannot answer.
+pub async fn find_user(auth: &Auth, caller: &Caller, id: UserId) -> Result<Option<User>, AuthError> {
+    if auth.may_see(caller, id).is_err() {
+        return Ok(None);
+    }
+    Ok(users::find(auth.store(), id).await?)
+}
+
+impl Auth {
+    /// Ends the session that an authentic refresh token of any generation belongs to.
+    pub(super) async fn end_session_of(
+        &self,
+        token: &SecretString,
+        channel: Delivery,
+        reason: EndReason,
+    ) -> Result<Option<Session>, AuthError> {
+        let Some(opened) = self.refresh_tokens.open(token) else { return Ok(None) };
+        let found = sessions::find(self.store(), opened.session_id()).await?;
+        match found {
+            Some((session, _))
+                if session.delivery == channel && self.refresh_tokens.authenticates(&opened, &session) =>
+            {
+                self.end_session(session.id, reason).await
+            }
+            _ => Ok(None),
+        }
+    }
+
+    async fn end_session(&self, id: SessionId, reason: EndReason) -> Result<Option<Session>, AuthError> {
+        sessions::end(self.store(), id, reason, self.clock().now()).await?;
+        Ok(sessions::find(self.store(), id).await?.map(|(session, _)| session))
+    }
+
+    fn may_see(&self, caller: &Caller, owner: UserId) -> Result<(), AuthError> {
+        if caller.user.id == owner || caller.may(Permission::UsersRead) {
+            Ok(())
+        } else {
+            Err(AuthError::Forbidden)
+        }
+    }
+
+    async fn session_at(&self, cursor: &str, owner: UserId) -> Result<Session, AuthError> {
+        let unknown = || {
+            let invalid = Invalid::new("INVALID_CURSOR", "This is not a cursor of this list.");
+            FieldError::at(&["after"], invalid)
+        };
+        let id = cursor.parse().map_err(|_| unknown())?;
+        let found = sessions::find(self.store(), id).await?.map(|(session, _)| session);
+        Ok(found.filter(|session| session.user_id == owner).ok_or_else(unknown)?)
+    }
+}

@@ -1,0 +1,99 @@
+//! Starting a session, and the tokens that go with it. Every way to sign in ends here.
+
+use std::time::Duration;
+
+use secrecy::SecretString;
+use time::OffsetDateTime;
+
+use super::{Auth, error::AuthError};
+use crate::{
+    crypto::{entropy::random, jwt::Subject, keyring::KeyError},
+    domain::{
+        ids::SessionId,
+        rotation::Chain,
+        session::{Delivery, Device, Nonce, Session},
+        user::User,
+    },
+    store::{Tx, sessions},
+};
+
+/// The tokens of a session, ready to be handed out.
+pub struct SignedIn {
+    /// For the `Authorization` header.
+    pub access_token: SecretString,
+    /// How long it is good for.
+    pub expires_in: Duration,
+    /// For the next refresh. It leaves in the way that the session's delivery says.
+    pub refresh_token: SecretString,
+    /// How long the session lives unless it is refreshed.
+    pub refresh_expires_in: Duration,
+    /// The session.
+    pub session: Session,
+    /// Its user.
+    pub user: User,
+}
+
+impl Auth {
+    /// A new session of a user, not yet stored.
+    pub(super) fn new_session(&self, user: &User, delivery: Option<Delivery>, device: Device) -> Session {
+        let now = self.clock().now();
+        Session {
+            id: SessionId::new(now, &random(&**self.entropy())),
+            user_id: user.id,
+            nonce: Some(Nonce::new(random(&**self.entropy()))),
+            slot: self.refresh_tokens.current_slot(),
+            chain: Chain { generation: 0, rotated_at: None, retry_hash: None, replays: 0 },
+            auth_epoch: user.auth_epoch,
+            delivery: delivery.unwrap_or(self.settings.default_delivery),
+            jkt: None,
+            auth_time: now,
+            created_at: now,
+            absolute_expires_at: now + self.settings.absolute_timeout,
+            last_used_at: now,
+            device,
+            ended: None,
+        }
+    }
+
+    /// Stores a new session and makes room for it.
+    pub(super) async fn store_session(&self, tx: &Tx, session: &Session) -> Result<(), AuthError> {
+        sessions::insert(tx, session).await?;
+        sessions::end_surplus(tx, session.user_id, self.settings.max_per_user, session.created_at).await?;
+        Ok(())
+    }
+
+    /// Signs an access token for a session.
+    pub(super) fn sign_access_token(&self, session: &Session, user: &User) -> Result<SecretString, AuthError> {
+        let subject = Subject {
+            user_id: user.id,
+            session_id: session.id,
+            token_id: random(&**self.entropy()),
+            auth_time: session.auth_time,
+            roles: user.roles.clone(),
+        };
+        Ok(self.access_tokens.sign(&subject, self.clock().now())?)
+    }
+
+    /// The answer for a session whose current token is to be handed out.
+    pub(super) fn signed_in(
+        &self,
+        session: Session,
+        user: User,
+        access_token: SecretString,
+    ) -> Result<SignedIn, AuthError> {
+        let refresh_token =
+            self.refresh_tokens.issue(&session, session.chain.generation).ok_or(KeyError::Missing)?;
+        Ok(SignedIn {
+            access_token,
+            expires_in: self.access_tokens.ttl(),
+            refresh_token,
+            refresh_expires_in: until(session.ends_at(self.settings.idle_timeout), self.clock().now()),
+            session,
+            user,
+        })
+    }
+}
+
+fn until(end: OffsetDateTime, now: OffsetDateTime) -> Duration {
+    (end - now).try_into().unwrap_or(Duration::ZERO)
+}
