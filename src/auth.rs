@@ -125,6 +125,14 @@ impl Auth {
         self.access_tokens.keyring()
     }
 
+    /// Whether requests can be answered.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn ready(&self) -> Result<(), error::AuthError> {
+        Ok(self.store().ping().await?)
+    }
+
     fn store(&self) -> &Store {
         &self.accounts.store
     }

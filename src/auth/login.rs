@@ -19,8 +19,8 @@ pub struct Login {
     pub identifier: String,
     /// The password, as typed.
     pub password: SecretString,
-    /// How the refresh token is to travel; the server's default otherwise.
-    pub delivery: Option<Delivery>,
+    /// How the refresh token is to travel.
+    pub delivery: Delivery,
     /// Where the user signs in.
     pub device: Device,
     /// The refresh token in the cookie that this sign-in replaces.

@@ -18,7 +18,7 @@ pub struct Register {
     /// The username, as typed.
     pub username: Option<String>,
     /// How the refresh token is to travel.
-    pub delivery: Option<Delivery>,
+    pub delivery: Delivery,
     /// Where the user signs in.
     pub device: Device,
 }

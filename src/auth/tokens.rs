@@ -35,7 +35,7 @@ pub struct SignedIn {
 
 impl Auth {
     /// A new session of a user, not yet stored.
-    pub(super) fn new_session(&self, user: &User, delivery: Option<Delivery>, device: Device) -> Session {
+    pub(super) fn new_session(&self, user: &User, delivery: Delivery, device: Device) -> Session {
         let now = self.clock().now();
         Session {
             id: SessionId::new(now, &random(&**self.entropy())),
@@ -44,7 +44,7 @@ impl Auth {
             slot: self.refresh_tokens.current_slot(),
             chain: Chain { generation: 0, rotated_at: None, retry_hash: None, replays: 0 },
             auth_epoch: user.auth_epoch,
-            delivery: delivery.unwrap_or(self.settings.default_delivery),
+            delivery,
             jkt: None,
             auth_time: now,
             created_at: now,

@@ -1,0 +1,115 @@
+//! The GraphQL API: the public schema, and what is decided about a request before any of it runs.
+
+pub mod document;
+pub mod error;
+pub mod gate;
+mod inputs;
+mod mutation;
+mod query;
+pub mod request;
+mod types;
+
+use std::sync::Arc;
+
+use async_graphql::{
+    EmptySubscription, Request, Response, SDLExportOptions, Schema, Variables,
+    extensions::{Extension, ExtensionContext, ExtensionFactory, NextExecute},
+};
+
+use self::{document::Operation, mutation::Mutation, query::Query, request::RequestContext};
+use crate::auth::Auth;
+
+/// The executable schema.
+#[derive(Clone)]
+pub struct Api {
+    schema: Schema<Query, Mutation, EmptySubscription>,
+    introspection: bool,
+}
+
+/// What the API shows of itself.
+#[derive(Debug, Clone)]
+pub struct GraphQLSettings {
+    /// Whether the schema can be queried.
+    pub introspection: bool,
+    /// The least length of a password, for sign-in screens.
+    pub password_min_length: usize,
+}
+
+impl Api {
+    /// The API on top of the use cases.
+    #[must_use]
+    pub fn new(auth: Arc<Auth>, settings: &GraphQLSettings) -> Self {
+        let schema = Schema::build(Query, Mutation, EmptySubscription)
+            .data(auth)
+            .data(settings.clone())
+            .extension(MarkStart)
+            .limit_directives(MAX_DIRECTIVES_PER_FIELD);
+        let schema = if settings.introspection {
+            schema.finish()
+        } else {
+            // A suggestion ("did you mean …") is introspection by guessing.
+            schema.disable_introspection().disable_suggestions().finish()
+        };
+        Self { schema, introspection: settings.introspection }
+    }
+
+    /// Whether the schema can be queried.
+    #[must_use]
+    pub fn introspection(&self) -> bool {
+        self.introspection
+    }
+
+    /// Runs an operation. Whether it got as far as running is known to the context afterwards.
+    pub async fn execute(
+        &self,
+        operation: Operation,
+        variables: Variables,
+        context: Arc<RequestContext>,
+    ) -> Response {
+        let mut request = Request::new("").variables(variables).data(context);
+        if let Some(name) = operation.name() {
+            request = request.operation_name(name);
+        }
+        request.set_parsed_query(operation.into_document());
+        self.schema.execute(request).await
+    }
+}
+
+const MAX_DIRECTIVES_PER_FIELD: usize = 5;
+
+/// The public schema as text, always in the same order.
+#[must_use]
+pub fn sdl() -> String {
+    let options = SDLExportOptions::new()
+        .sorted_fields()
+        .sorted_arguments()
+        .sorted_enum_items()
+        .include_specified_by()
+        .prefer_single_line_descriptions()
+        .use_space_ident();
+    Schema::build(Query, Mutation, EmptySubscription).finish().sdl_with_options(options)
+}
+
+/// Tells the request that its operation was accepted and runs now.
+struct MarkStart;
+
+impl ExtensionFactory for MarkStart {
+    fn create(&self) -> Arc<dyn Extension> {
+        Arc::new(Self)
+    }
+}
+
+#[async_graphql::async_trait::async_trait]
+impl Extension for MarkStart {
+    async fn execute(
+        &self,
+        ctx: &ExtensionContext<'_>,
+        operation_name: Option<&str>,
+        next: NextExecute<'_>,
+    ) -> Response {
+        if let Some(context) = ctx.data_opt::<Arc<RequestContext>>() {
+            context.mark_started();
+        }
+        next.run(ctx, operation_name).await
+    }
+}

@@ -1,0 +1,237 @@
+//! Public errors: a closed list of codes with fixed texts.
+
+use async_graphql::{Enum, ErrorExtensions};
+
+use crate::auth::{
+    error::{AuthError, Fault, FieldError},
+    identify::Unidentified,
+};
+
+/// The values of `extensions.code` on an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+pub enum ErrorCode {
+    /// No usable access token; `extensions.reason` says why: TOKEN_MISSING, TOKEN_EXPIRED, TOKEN_INVALID, SESSION_REVOKED.
+    /// Decided before anything runs: no field of the request was executed, so repeating it is safe, mutations included.
+    #[graphql(name = "UNAUTHENTICATED")]
+    Unauthenticated,
+    /// Signed in, but not allowed.
+    #[graphql(name = "FORBIDDEN")]
+    Forbidden,
+    /// Input failed validation; `extensions.fields` is a list of {path, code, message}.
+    #[graphql(name = "BAD_USER_INPUT")]
+    BadUserInput,
+    #[graphql(name = "NOT_FOUND")]
+    NotFound,
+    /// Wrong identifier or password; never says which.
+    #[graphql(name = "INVALID_CREDENTIALS")]
+    InvalidCredentials,
+    #[graphql(name = "EMAIL_NOT_VERIFIED")]
+    EmailNotVerified,
+    #[graphql(name = "ACCOUNT_BLOCKED")]
+    AccountBlocked,
+    /// The refresh token is missing, unknown, expired or revoked. Sign in again; do not refresh.
+    #[graphql(name = "REFRESH_TOKEN_INVALID")]
+    RefreshTokenInvalid,
+    /// The refresh token was already spent; its session was ended. Sign in again; do not refresh.
+    #[graphql(name = "REFRESH_TOKEN_REUSED")]
+    RefreshTokenReused,
+    /// Too long ago signed in for this change; sign in again, then repeat it.
+    #[graphql(name = "REAUTHENTICATION_REQUIRED")]
+    ReauthenticationRequired,
+    /// The emailed token is unknown, spent or expired.
+    #[graphql(name = "EMAIL_TOKEN_INVALID")]
+    EmailTokenInvalid,
+    /// Too many attempts; wait `extensions.retryAfter` seconds.
+    #[graphql(name = "RATE_LIMITED")]
+    RateLimited,
+    /// The DPoP proof is missing or wrong.
+    #[graphql(name = "DPOP_PROOF_INVALID")]
+    DpopProofInvalid,
+    /// Repeat with the nonce from the `DPoP-Nonce` header.
+    #[graphql(name = "DPOP_NONCE_REQUIRED")]
+    DpopNonceRequired,
+    /// The browser origin is not on the server's list, or the request could have been forged (CSRF).
+    #[graphql(name = "ORIGIN_NOT_ALLOWED")]
+    OriginNotAllowed,
+    #[graphql(name = "GRAPHQL_PARSE_FAILED")]
+    GraphqlParseFailed,
+    #[graphql(name = "GRAPHQL_VALIDATION_FAILED")]
+    GraphqlValidationFailed,
+    /// The operation is larger than the server accepts, or holds more than one field that takes a credential.
+    #[graphql(name = "OPERATION_TOO_COMPLEX")]
+    OperationTooComplex,
+    /// The server cannot answer now (database unreachable, hashing queue full); repeat after `extensions.retryAfter` seconds. Nothing was changed.
+    #[graphql(name = "SERVICE_UNAVAILABLE")]
+    ServiceUnavailable,
+    #[graphql(name = "INTERNAL_SERVER_ERROR")]
+    InternalServerError,
+}
+
+impl ErrorCode {
+    /// Every code, in the order of the schema.
+    pub fn all() -> impl Iterator<Item = Self> {
+        use async_graphql::resolver_utils::EnumType;
+        Self::items().iter().map(|item| item.value)
+    }
+
+    /// The name on the wire.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        use async_graphql::resolver_utils::EnumType;
+        Self::items().iter().find(|item| item.value == self).map_or("INTERNAL_SERVER_ERROR", |item| item.name)
+    }
+}
+
+/// What a client learns when something goes wrong.
+///
+/// Deliberately without `Display`: async-graphql would publish the text of anything that has it.
+#[derive(Debug, Clone)]
+pub struct ApiError {
+    /// What kind of failure.
+    pub code: ErrorCode,
+    /// A fixed sentence for a developer; programs look at the code.
+    pub message: &'static str,
+    /// With [`ErrorCode::Unauthenticated`]: why.
+    pub reason: Option<&'static str>,
+    /// Seconds after which repeating the call can help.
+    pub retry_after: Option<u32>,
+    /// With [`ErrorCode::BadUserInput`]: what is wrong, and where.
+    pub fields: Vec<FieldError>,
+}
+
+impl ApiError {
+    /// An error with a code and a sentence.
+    #[must_use]
+    pub fn new(code: ErrorCode, message: &'static str) -> Self {
+        Self { code, message, reason: None, retry_after: None, fields: Vec::new() }
+    }
+
+    /// The request needs an access token and has none.
+    #[must_use]
+    pub fn token_missing() -> Self {
+        Self::unauthenticated("TOKEN_MISSING")
+    }
+
+    /// A browser page of an origin that is not on the list.
+    #[must_use]
+    pub fn origin_not_allowed() -> Self {
+        Self::new(ErrorCode::OriginNotAllowed, "This origin may not use the session cookie.")
+    }
+
+    /// The server cannot answer in time.
+    #[must_use]
+    pub fn unavailable() -> Self {
+        let error = Self::new(ErrorCode::ServiceUnavailable, "The server cannot answer now; try again later.");
+        Self { retry_after: Some(RETRY_AFTER), ..error }
+    }
+
+    /// Something is broken, and its cause is in the log.
+    #[must_use]
+    pub fn internal() -> Self {
+        Self::new(ErrorCode::InternalServerError, "Something went wrong on the server.")
+    }
+
+    /// One value of the input is not acceptable.
+    #[must_use]
+    pub fn bad_input(field: FieldError) -> Self {
+        Self::bad_inputs(vec![field])
+    }
+
+    fn bad_inputs(fields: Vec<FieldError>) -> Self {
+        Self { fields, ..Self::new(ErrorCode::BadUserInput, "The input is not acceptable.") }
+    }
+
+    fn unauthenticated(reason: &'static str) -> Self {
+        let error = Self::new(ErrorCode::Unauthenticated, "A valid access token is needed.");
+        Self { reason: Some(reason), ..error }
+    }
+}
+
+/// Seconds; long enough for a full queue to drain.
+const RETRY_AFTER: u32 = 1;
+
+impl From<Unidentified> for ApiError {
+    fn from(why: Unidentified) -> Self {
+        Self::unauthenticated(match why {
+            Unidentified::Expired => "TOKEN_EXPIRED",
+            Unidentified::Invalid => "TOKEN_INVALID",
+            Unidentified::SessionRevoked => "SESSION_REVOKED",
+        })
+    }
+}
+
+impl From<AuthError> for ApiError {
+    fn from(error: AuthError) -> Self {
+        match error {
+            AuthError::InvalidInput(fields) => Self::bad_inputs(fields),
+            AuthError::InvalidCredentials => {
+                Self::new(ErrorCode::InvalidCredentials, "Wrong identifier or password.")
+            }
+            AuthError::AccountBlocked => Self::new(ErrorCode::AccountBlocked, "This account is blocked."),
+            AuthError::Forbidden => Self::new(ErrorCode::Forbidden, "This is not allowed."),
+            AuthError::RefreshTokenInvalid => {
+                Self::new(ErrorCode::RefreshTokenInvalid, "The refresh token is not valid; sign in again.")
+            }
+            AuthError::RefreshTokenReused => Self::new(
+                ErrorCode::RefreshTokenReused,
+                "The refresh token was already used; its session was ended. Sign in again.",
+            ),
+            AuthError::TooManyReplays => {
+                let error = Self::new(ErrorCode::RateLimited, "The same refresh was repeated too often.");
+                Self { retry_after: Some(RETRY_AFTER), ..error }
+            }
+            AuthError::Fault(fault) => fault.into(),
+        }
+    }
+}
+
+/// The one place where the cause of a fault is logged. The request's span carries its id.
+impl From<Fault> for ApiError {
+    fn from(fault: Fault) -> Self {
+        let cause = cause_chain(&fault);
+        if fault.is_temporary() {
+            tracing::warn!(cause, "the request could not be answered now");
+            Self::unavailable()
+        } else {
+            tracing::error!(cause, "the request met something broken");
+            Self::internal()
+        }
+    }
+}
+
+impl From<ApiError> for async_graphql::Error {
+    #[expect(clippy::disallowed_methods, reason = "the one place where a coded error becomes a GraphQL error")]
+    fn from(error: ApiError) -> Self {
+        let fields: Vec<_> = error
+            .fields
+            .iter()
+            .map(|field| async_graphql::value!({
+                "path": (field.path),
+                "code": (field.invalid.code),
+                "message": (field.invalid.message.clone()),
+            }))
+            .collect();
+        async_graphql::Error::new(error.message).extend_with(|_, extensions| {
+            extensions.set("code", error.code.name());
+            if let Some(reason) = error.reason {
+                extensions.set("reason", reason);
+            }
+            if let Some(seconds) = error.retry_after {
+                extensions.set("retryAfter", seconds);
+            }
+            if !fields.is_empty() {
+                extensions.set("fields", fields);
+            }
+        })
+    }
+}
+
+fn cause_chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text = format!("{text}: {cause}");
+        next = cause.source();
+    }
+    text
+}

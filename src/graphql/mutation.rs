@@ -1,0 +1,196 @@
+//! What can be done.
+
+use async_graphql::{Context, Object};
+use secrecy::SecretString;
+
+use super::{
+    error::ApiError,
+    inputs::{
+        ChangePasswordInput, LoginInput, LogoutInput, RefreshTokenInput, RegisterInput, RevokeSessionsInput,
+        SessionScope, non_empty, non_empty_text,
+    },
+    request::{CookieEffect, RequestContext},
+    types::{
+        User, auth,
+        payloads::{AuthPayload, ChangePasswordPayload, LogoutPayload, RegisterPayload, RevokeSessionsPayload},
+        request,
+        sessions::Session,
+    },
+};
+use crate::{
+    auth::{
+        error::{AuthError, FieldError},
+        login::{Login, login},
+        password::{self, ChangePassword},
+        refresh::{Refresh, refresh},
+        register::{Register, register},
+        sessions::{self, Revoke, SignOut},
+    },
+    domain::{invalid::Invalid, session::Delivery},
+};
+
+pub(super) struct Mutation;
+
+#[Object]
+impl Mutation {
+    /// Sign in with an email address or username, and start a session.
+    async fn login(&self, ctx: &Context<'_>, input: LoginInput) -> Result<AuthPayload, ApiError> {
+        let (auth, request) = (auth(ctx)?, request(ctx)?);
+        let delivery = input.delivery.map_or(auth.settings().default_delivery, Delivery::from);
+        request.allow_delivery(delivery)?;
+        let signed_in = login(
+            auth,
+            Login {
+                identifier: input.identifier,
+                password: input.password,
+                delivery,
+                device: request.device(input.device_name.as_deref()),
+                replaced_cookie: request.cookie.clone(),
+            },
+        )
+        .await?;
+        Ok(AuthPayload::hand_out(signed_in, request))
+    }
+
+    /// Create an account. Answers the same whether or not the email address is already taken, when it must be verified.
+    async fn register(&self, ctx: &Context<'_>, input: RegisterInput) -> Result<RegisterPayload, ApiError> {
+        let (auth, request) = (auth(ctx)?, request(ctx)?);
+        let delivery = input.delivery.map_or(auth.settings().default_delivery, Delivery::from);
+        request.allow_delivery(delivery)?;
+        let signed_in = register(
+            auth,
+            Register {
+                email: input.email,
+                password: input.password,
+                username: non_empty_text(input.username),
+                delivery,
+                device: request.device(input.device_name.as_deref()),
+            },
+        )
+        .await?;
+        let auth = Some(AuthPayload::hand_out(signed_in, request));
+        Ok(RegisterPayload { auth, email_verification_required: false })
+    }
+
+    /// Exchange the refresh token (from the cookie, or from the input) for new tokens. The `Authorization` header is ignored.
+    /// Repeating a call whose answer was lost returns the same successor; using a token that was already replaced ends the session.
+    async fn refresh_token(
+        &self,
+        ctx: &Context<'_>,
+        input: Option<RefreshTokenInput>,
+    ) -> Result<AuthPayload, ApiError> {
+        let (request, input) = (request(ctx)?, input.unwrap_or_default());
+        let (token, channel) =
+            the_token(request, non_empty(input.refresh_token))?.ok_or(AuthError::RefreshTokenInvalid)?;
+        let refreshed =
+            refresh(auth(ctx)?, Refresh { token, channel, retry_key: non_empty(input.retry_key) }).await;
+        if channel == Delivery::Cookie && refreshed.as_ref().is_err_and(is_over) {
+            request.affect_cookie(CookieEffect::Clear);
+        }
+        Ok(AuthPayload::hand_out(refreshed?, request))
+    }
+
+    /// End this session. Never fails: with nothing to end, `session` is null. Clears the cookie.
+    async fn logout(&self, ctx: &Context<'_>, input: Option<LogoutInput>) -> Result<LogoutPayload, ApiError> {
+        let request = request(ctx)?;
+        let in_body = input.and_then(|input| non_empty(input.refresh_token));
+        let which = match (in_body, &request.cookie, &request.caller) {
+            (Some(token), _, _) => SignOut::Token { token, channel: Delivery::Body },
+            (None, Some(token), _) => SignOut::Token { token: token.clone(), channel: Delivery::Cookie },
+            (None, None, Some(caller)) => SignOut::Session(caller.session_id()),
+            (None, None, None) => return Ok(LogoutPayload { session: None }),
+        };
+        let by_cookie = matches!(which, SignOut::Token { channel: Delivery::Cookie, .. });
+        let ended = sessions::log_out(auth(ctx)?, which).await?;
+        if by_cookie {
+            request.affect_cookie(CookieEffect::Clear);
+        }
+        Ok(LogoutPayload { session: ended.map(|session| noted(session, request)) })
+    }
+
+    /// End sessions of the signed-in user (or, with `users:write`, of another one).
+    async fn revoke_sessions(
+        &self,
+        ctx: &Context<'_>,
+        input: RevokeSessionsInput,
+    ) -> Result<RevokeSessionsPayload, ApiError> {
+        let request = request(ctx)?;
+        let caller = request.caller()?;
+        let ended = sessions::revoke(auth(ctx)?, caller, parse_revocation(input)?).await?;
+        let signed_out = ended.iter().any(|session| session.id == caller.session_id());
+        if signed_out && caller.session.delivery == Delivery::Cookie && request.cookie.is_some() {
+            request.affect_cookie(CookieEffect::Clear);
+        }
+        Ok(RevokeSessionsPayload { sessions: ended.into_iter().map(Session::from).collect(), signed_out })
+    }
+
+    /// Change the password, knowing the current one. This session stays signed in.
+    async fn change_password(
+        &self,
+        ctx: &Context<'_>,
+        input: ChangePasswordInput,
+    ) -> Result<ChangePasswordPayload, ApiError> {
+        let caller = request(ctx)?.caller()?;
+        let change = ChangePassword {
+            current: input.current_password,
+            new: input.new_password,
+            revoke_other_sessions: input.revoke_other_sessions,
+        };
+        let ended = password::change(auth(ctx)?, caller, change).await?;
+        Ok(ChangePasswordPayload {
+            user: User(caller.user.clone()),
+            revoked_sessions: ended.into_iter().map(Session::from).collect(),
+        })
+    }
+}
+
+/// The refresh token of a request, and how it came. Two at once would leave open which session is meant.
+fn the_token(
+    request: &RequestContext,
+    in_body: Option<SecretString>,
+) -> Result<Option<(SecretString, Delivery)>, ApiError> {
+    match (in_body, &request.cookie) {
+        (Some(_), Some(_)) => {
+            let message = "There is a refresh token in the cookie and another one in the input.";
+            let invalid = Invalid::new("TWO_TOKENS", message);
+            Err(ApiError::bad_input(FieldError::at(&["input", "refreshToken"], invalid)))
+        }
+        (Some(token), None) => Ok(Some((token, Delivery::Body))),
+        (None, Some(token)) => Ok(Some((token.clone(), Delivery::Cookie))),
+        (None, None) => Ok(None),
+    }
+}
+
+/// Whether the session of a refused token is over for good. A race, a limit or a fault is no reason to forget it.
+fn is_over(error: &AuthError) -> bool {
+    matches!(
+        error,
+        AuthError::RefreshTokenInvalid | AuthError::RefreshTokenReused | AuthError::AccountBlocked
+    )
+}
+
+fn parse_revocation(input: RevokeSessionsInput) -> Result<Revoke, ApiError> {
+    let invalid = |path, code, message| {
+        ApiError::bad_input(FieldError::at(path, Invalid::new(code, message)))
+    };
+    let selected = input.scope == SessionScope::Selected;
+    let ids = input.ids.unwrap_or_default();
+    if selected == ids.is_empty() {
+        let message = "The scope SELECTED needs ids, and no other scope takes any.";
+        return Err(invalid(&["input", "ids"], "IDS_AND_SCOPE", message));
+    }
+    let user_id = match input.user_id.as_deref().filter(|id| !id.is_empty()) {
+        Some(id) => Some(id.parse().map_err(|error| {
+            ApiError::bad_input(FieldError::at(&["input", "userId"], error))
+        })?),
+        None => None,
+    };
+    // What is no id at all is an unknown id.
+    let ids = ids.iter().filter_map(|id| id.parse().ok()).collect();
+    Ok(Revoke { scope: input.scope.into(), ids, user_id })
+}
+
+fn noted(session: crate::domain::session::Session, request: &RequestContext) -> Session {
+    request.concerns(session.id);
+    session.into()
+}

@@ -1,0 +1,67 @@
+//! What can be asked.
+
+use async_graphql::{Context, ID, Object, SimpleObject};
+
+use super::{
+    GraphQLSettings,
+    error::{ApiError, ErrorCode},
+    inputs::TokenDelivery,
+    types::{Node, User, auth, request},
+};
+use crate::{
+    auth::sessions,
+    domain::ids::NodeId,
+};
+
+pub(super) struct Query;
+
+#[Object]
+impl Query {
+    /// Any object of this schema by its id, when the caller may see it. For Relay's refetching; left out of the federated schema.
+    async fn node(&self, ctx: &Context<'_>, id: ID) -> Option<Result<Node, ApiError>> {
+        find_node(ctx, &id).await.transpose()
+    }
+
+    /// The signed-in user; null when the request carries no credentials at all.
+    /// Credentials that are present but expired or revoked give UNAUTHENTICATED, so that a client knows to refresh.
+    async fn me(&self, ctx: &Context<'_>) -> Option<Result<User, ApiError>> {
+        let caller = request(ctx).map(|request| request.caller.as_ref());
+        caller.map(|caller| caller.map(|caller| User(caller.user.clone()))).transpose()
+    }
+
+    /// What a sign-in screen needs to know about this server. Public.
+    async fn settings(&self, ctx: &Context<'_>) -> Result<Settings, ApiError> {
+        let shown = ctx.data::<GraphQLSettings>().map_err(|_| ApiError::internal())?;
+        let settings = auth(ctx)?.settings();
+        Ok(Settings {
+            registration_open: settings.registration_open,
+            email_verification_required: false,
+            password_min_length: i32::try_from(shown.password_min_length).unwrap_or(i32::MAX),
+            default_delivery: settings.default_delivery.into(),
+            error_codes: ErrorCode::all().collect(),
+        })
+    }
+}
+
+/// Without a caller nothing can be seen; what does not exist and what may not be seen look the same.
+async fn find_node(ctx: &Context<'_>, id: &str) -> Result<Option<Node>, ApiError> {
+    let Some(caller) = &request(ctx)?.caller else { return Ok(None) };
+    Ok(match id.parse() {
+        Ok(NodeId::User(id)) => sessions::find_user(auth(ctx)?, caller, id).await?.map(|user| Node::User(User(user))),
+        Ok(NodeId::Session(id)) => {
+            sessions::find(auth(ctx)?, caller, id).await?.map(|session| Node::Session(session.into()))
+        }
+        Err(_) => None,
+    })
+}
+
+/// What a sign-in screen needs to know.
+#[derive(SimpleObject)]
+struct Settings {
+    registration_open: bool,
+    email_verification_required: bool,
+    password_min_length: i32,
+    default_delivery: TokenDelivery,
+    /// Every value `extensions.code` can have; here so that tools see it and report a removal as breaking.
+    error_codes: Vec<ErrorCode>,
+}

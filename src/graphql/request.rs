@@ -1,0 +1,118 @@
+//! What a resolver knows about the request it works for, and what it wants done with the answer.
+
+use std::{
+    net::IpAddr,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use secrecy::SecretString;
+
+use super::error::ApiError;
+use crate::{
+    auth::Caller,
+    domain::{
+        ids::SessionId,
+        session::{Delivery, Device},
+    },
+};
+
+/// One request, as far as resolvers need to know it.
+#[derive(Default)]
+pub struct RequestContext {
+    /// Who makes it, when the gate found out.
+    pub caller: Option<Caller>,
+    /// The refresh token in the cookie.
+    pub cookie: Option<SecretString>,
+    /// Whether the page that sent it may use the cookie.
+    pub origin_allowed: bool,
+    /// The client's address.
+    pub client_address: Option<IpAddr>,
+    /// The `User-Agent` header.
+    pub user_agent: Option<String>,
+    started: AtomicBool,
+    effects: Mutex<Effects>,
+}
+
+/// What the answer does besides its body.
+#[derive(Default)]
+pub struct Effects {
+    /// What becomes of the cookie.
+    pub cookie: Option<CookieEffect>,
+    /// The session that the request was about, for the log.
+    pub session_id: Option<SessionId>,
+}
+
+/// What becomes of the session cookie.
+pub enum CookieEffect {
+    /// The browser is to keep this token.
+    Set {
+        /// The refresh token.
+        token: SecretString,
+        /// For as long as the session lives unless it is refreshed.
+        max_age: Duration,
+    },
+    /// The session is over.
+    Clear,
+}
+
+impl RequestContext {
+    /// Who makes the request.
+    ///
+    /// # Errors
+    /// UNAUTHENTICATED. The gate has said so already; this makes sure.
+    pub fn caller(&self) -> Result<&Caller, ApiError> {
+        self.caller.as_ref().ok_or_else(ApiError::token_missing)
+    }
+
+    /// The device that the request comes from, under the name that its client gives it.
+    #[must_use]
+    pub fn device(&self, name: Option<&str>) -> Device {
+        Device::described(name, self.user_agent.as_deref(), self.client_address)
+    }
+
+    /// Refuses to set a cookie for a page that may not use it: it would sign somebody in as somebody else.
+    ///
+    /// # Errors
+    /// ORIGIN_NOT_ALLOWED.
+    pub fn allow_delivery(&self, delivery: Delivery) -> Result<(), ApiError> {
+        if delivery == Delivery::Cookie && !self.origin_allowed {
+            return Err(ApiError::origin_not_allowed());
+        }
+        Ok(())
+    }
+
+    /// Notes what becomes of the cookie.
+    pub fn affect_cookie(&self, effect: CookieEffect) {
+        self.lock_effects().cookie = Some(effect);
+    }
+
+    /// Notes the session that the request was about.
+    pub fn concerns(&self, session: SessionId) {
+        self.lock_effects().session_id = Some(session);
+    }
+
+    /// Takes what was noted.
+    #[must_use]
+    pub fn take_effects(&self) -> Effects {
+        std::mem::take(&mut *self.lock_effects())
+    }
+
+    /// Notes that the operation was accepted and runs.
+    pub fn mark_started(&self) {
+        self.started.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the operation was accepted and ran.
+    #[must_use]
+    pub fn started(&self) -> bool {
+        self.started.load(Ordering::Relaxed)
+    }
+
+    fn lock_effects(&self) -> std::sync::MutexGuard<'_, Effects> {
+        self.effects.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

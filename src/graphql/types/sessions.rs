@@ -1,0 +1,179 @@
+//! `Session` and lists of them.
+
+use std::sync::Arc;
+
+use async_graphql::{Context, Enum, ID, Object, SimpleObject};
+use time::{Duration, OffsetDateTime};
+
+use super::{DateTime, auth, request};
+use crate::{
+    auth::{error::FieldError, sessions},
+    domain::{
+        invalid::Invalid,
+        session::{self, EndReason},
+        user,
+    },
+    graphql::error::ApiError,
+};
+
+const MAX_PAGE: i32 = 100;
+
+/// One signed-in device or app: the life of one refresh token, through all its rotations.
+#[derive(Clone)]
+pub(in crate::graphql) struct Session(Arc<session::Session>);
+
+#[Object]
+impl Session {
+    pub(in crate::graphql) async fn id(&self) -> ID {
+        self.0.id.to_string().into()
+    }
+
+    /// Whether this request was made with this session.
+    async fn current(&self, ctx: &Context<'_>) -> Result<bool, ApiError> {
+        Ok(request(ctx)?.caller.as_ref().is_some_and(|caller| caller.session_id() == self.0.id))
+    }
+
+    /// The name given at sign-in, else one derived from the user agent.
+    async fn device_name(&self) -> &str {
+        &self.0.device.name
+    }
+
+    async fn ip_address(&self) -> Option<String> {
+        self.0.device.ip.map(|ip| ip.to_string())
+    }
+
+    async fn created_at(&self) -> DateTime {
+        DateTime(self.0.created_at)
+    }
+
+    /// Rounded down to the hour.
+    async fn last_used_at(&self) -> DateTime {
+        DateTime(to_the_hour(self.0.last_used_at).max(self.0.created_at))
+    }
+
+    /// When it ends at the latest, however often it is refreshed.
+    async fn expires_at(&self) -> DateTime {
+        DateTime(self.0.absolute_expires_at)
+    }
+
+    async fn revoked_at(&self) -> Option<DateTime> {
+        self.0.ended.map(|ended| DateTime(ended.at))
+    }
+
+    /// Null while the session lives.
+    async fn revoked_reason(&self) -> Option<RevocationReason> {
+        self.0.ended.map(|ended| ended.reason.into())
+    }
+}
+
+/// To the minute, it would tell whoever stole an access token when to expect the owner's next refresh.
+fn to_the_hour(time: OffsetDateTime) -> OffsetDateTime {
+    let into_the_hour = Duration::new(time.unix_timestamp().rem_euclid(3600), 0);
+    (time - into_the_hour).replace_nanosecond(0).unwrap_or(time)
+}
+
+/// Why a session was ended before its time.
+#[derive(Clone, Copy, PartialEq, Eq, Enum)]
+pub(in crate::graphql) enum RevocationReason {
+    #[graphql(name = "LOGOUT")]
+    Logout,
+    #[graphql(name = "REVOKED_BY_USER")]
+    RevokedByUser,
+    #[graphql(name = "REVOKED_BY_ADMIN")]
+    RevokedByAdmin,
+    #[graphql(name = "PASSWORD_CHANGED")]
+    PasswordChanged,
+    #[graphql(name = "PASSWORD_RESET")]
+    PasswordReset,
+    #[graphql(name = "ACCOUNT_BLOCKED")]
+    AccountBlocked,
+    /// A refresh token that had been replaced came back from a second holder: it was copied.
+    #[graphql(name = "REFRESH_TOKEN_REUSED")]
+    RefreshTokenReused,
+    /// The user reached the limit of sessions; the one unused for longest made room.
+    #[graphql(name = "SESSION_LIMIT")]
+    SessionLimit,
+    /// Its refresh token was newer than the database, which must have been restored from a backup.
+    #[graphql(name = "DATABASE_RESTORED")]
+    DatabaseRestored,
+}
+
+impl From<EndReason> for RevocationReason {
+    fn from(reason: EndReason) -> Self {
+        match reason {
+            EndReason::Logout => Self::Logout,
+            EndReason::RevokedByUser => Self::RevokedByUser,
+            EndReason::RevokedByAdmin => Self::RevokedByAdmin,
+            EndReason::PasswordChanged => Self::PasswordChanged,
+            EndReason::PasswordReset => Self::PasswordReset,
+            EndReason::AccountBlocked => Self::AccountBlocked,
+            EndReason::RefreshTokenReused => Self::RefreshTokenReused,
+            EndReason::SessionLimit => Self::SessionLimit,
+            EndReason::DatabaseRestored => Self::DatabaseRestored,
+        }
+    }
+}
+
+/// A page of sessions.
+#[derive(SimpleObject)]
+pub(in crate::graphql) struct SessionConnection {
+    edges: Vec<SessionEdge>,
+    nodes: Vec<Session>,
+    page_info: PageInfo,
+}
+
+/// A session in a page.
+#[derive(SimpleObject)]
+pub(in crate::graphql) struct SessionEdge {
+    cursor: String,
+    node: Session,
+}
+
+/// Where a page lies in its list.
+#[derive(SimpleObject)]
+pub(in crate::graphql) struct PageInfo {
+    has_next_page: bool,
+    has_previous_page: bool,
+    start_cursor: Option<String>,
+    end_cursor: Option<String>,
+}
+
+/// A page of a user's sessions, if the caller may see them. A cursor is the id of a session, not its time of use,
+/// which is told to the hour only.
+pub(super) async fn sessions_of(
+    ctx: &Context<'_>,
+    user: &user::User,
+    first: i32,
+    after: Option<&str>,
+) -> Result<SessionConnection, ApiError> {
+    let first = page_size(first)?;
+    let page = sessions::list(auth(ctx)?, request(ctx)?.caller()?, user, first, after).await?;
+    let nodes: Vec<_> = page.sessions.into_iter().map(Session::from).collect();
+    let edges: Vec<_> = nodes.iter().map(SessionEdge::from).collect();
+    let page_info = PageInfo {
+        has_next_page: page.has_next,
+        has_previous_page: after.is_some(),
+        start_cursor: edges.first().map(|edge| edge.cursor.clone()),
+        end_cursor: edges.last().map(|edge| edge.cursor.clone()),
+    };
+    Ok(SessionConnection { edges, nodes, page_info })
+}
+
+fn page_size(first: i32) -> Result<u32, ApiError> {
+    u32::try_from(first).ok().filter(|_| first <= MAX_PAGE).ok_or_else(|| {
+        let invalid = Invalid::new("OUT_OF_RANGE", "A page has 0 to 100 items.");
+        ApiError::bad_input(FieldError::at(&["first"], invalid))
+    })
+}
+
+impl From<session::Session> for Session {
+    fn from(session: session::Session) -> Self {
+        Self(Arc::new(session))
+    }
+}
+
+impl From<&Session> for SessionEdge {
+    fn from(session: &Session) -> Self {
+        Self { cursor: session.0.id.to_string(), node: session.clone() }
+    }
+}

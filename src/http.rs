@@ -1,0 +1,75 @@
+//! HTTP: what comes in, who sends it, and how the answer leaves.
+
+pub mod client_address;
+mod cookies;
+mod explorer;
+mod graphql;
+mod layers;
+mod negotiation;
+mod ops;
+mod origin;
+mod parameters;
+mod respond;
+pub mod server;
+
+use std::sync::Arc;
+
+use axum::{
+    Router, middleware,
+    routing::{any, get},
+};
+use ipnet::IpNet;
+use tower_http::catch_panic::CatchPanicLayer;
+use url::Url;
+
+use self::{layers::Envelope, origin::Origins};
+use crate::{
+    auth::Auth,
+    crypto::entropy::SharedEntropy,
+    graphql::{Api, sdl},
+};
+
+/// How the server presents itself to the network.
+#[derive(Debug, Clone)]
+pub struct HttpSettings {
+    /// Where clients reach the server; its origin may always use the cookie.
+    pub public_url: Url,
+    /// Origins of the browser apps that may read answers and use the cookie.
+    pub allowed_origins: Vec<Url>,
+    /// Networks whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Whether the explorer is served.
+    pub explorer: bool,
+}
+
+/// What handlers share.
+struct Http {
+    api: Api,
+    auth: Arc<Auth>,
+    origins: Origins,
+    explorer: bool,
+    sdl: String,
+}
+
+/// Every route, and the layers around them, the outermost last.
+pub fn router(api: Api, auth: Arc<Auth>, entropy: SharedEntropy, settings: HttpSettings) -> Router {
+    let origins = Origins::new(&settings.public_url, &settings.allowed_origins);
+    let cors = origins.cors();
+    let envelope = Arc::new(Envelope { entropy, trusted_proxies: settings.trusted_proxies });
+    let http = Arc::new(Http { api, auth, origins, explorer: settings.explorer, sdl: sdl() });
+
+    let routes = Router::new()
+        .route("/graphql", any(graphql::handle))
+        .route("/graphql/schema.graphql", get(ops::schema))
+        .route("/.well-known/jwks.json", get(ops::jwks))
+        .route("/healthz", get(ops::healthz))
+        .route("/readyz", get(ops::readyz));
+    let routes = if settings.explorer { routes.merge(explorer::router()) } else { routes };
+    routes
+        .with_state(http)
+        .layer(cors)
+        .layer(middleware::from_fn(layers::timeout))
+        .layer(CatchPanicLayer::custom(layers::panicked))
+        .layer(middleware::from_fn(layers::security_headers))
+        .layer(middleware::from_fn_with_state(envelope, layers::envelope))
+}

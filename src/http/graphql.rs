@@ -1,0 +1,191 @@
+//! `/graphql`: from a request to an answer (GraphQL over HTTP).
+
+use std::sync::Arc;
+
+use async_graphql::parser::types::OperationType;
+use axum::{
+    Extension,
+    body::Body,
+    extract::State,
+    http::{HeaderMap, Method, Request, StatusCode, header, request::Parts},
+    response::{IntoResponse, Redirect, Response},
+};
+use secrecy::SecretString;
+
+use super::{
+    Http, cookies,
+    layers::{ClientAddress, RequestId},
+    negotiation::{self, Media},
+    parameters::Parameters,
+    respond::{self, Refusal, Report},
+};
+use crate::{
+    auth::{
+        Caller,
+        identify::{Unidentified, identify},
+    },
+    graphql::{
+        document::Operation,
+        error::{ApiError, ErrorCode},
+        gate::{self, Access},
+        request::RequestContext,
+    },
+};
+
+pub(super) async fn handle(
+    State(http): State<Arc<Http>>,
+    Extension(ClientAddress(client_address)): Extension<ClientAddress>,
+    Extension(request_id): Extension<RequestId>,
+    request: Request<Body>,
+) -> Response {
+    let (parts, body) = request.into_parts();
+    if http.explorer && is_page_visit(&parts) {
+        return Redirect::to("/explorer").into_response();
+    }
+    let Some(media) = negotiation::negotiate(&parts.headers) else {
+        let message = "Accept application/graphql-response+json or application/json.";
+        return Refusal::http(StatusCode::NOT_ACCEPTABLE, message).respond(Media::Legacy, &request_id);
+    };
+    let context = RequestContext {
+        origin_allowed: http.origins.allow(&parts.headers),
+        client_address: Some(client_address),
+        user_agent: parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).map(str::to_owned),
+        ..RequestContext::default()
+    };
+    let mut report = Report::default();
+    let exchange = Exchange { http: &http, parts, media, request_id, report: &mut report };
+    let mut response = exchange.answer(body, context).await;
+    response.extensions_mut().insert(report);
+    response
+}
+
+/// One request on its way to an answer.
+struct Exchange<'a> {
+    http: &'a Http,
+    parts: Parts,
+    media: Media,
+    request_id: RequestId,
+    report: &'a mut Report,
+}
+
+impl Exchange<'_> {
+    async fn answer(mut self, body: Body, context: RequestContext) -> Response {
+        match self.run(body, context).await {
+            Ok(response) => response,
+            Err(refusal) => {
+                self.report.code = Some(refusal.code());
+                refusal.respond(self.media, &self.request_id)
+            }
+        }
+    }
+
+    async fn run(&mut self, body: Body, mut context: RequestContext) -> Result<Response, Refusal> {
+        let parameters = self.parameters(body).await?;
+        let operation = Operation::read(&parameters.query, parameters.operation_name())?;
+        self.report.operation = operation.name().map(str::to_owned);
+        self.check(&operation)?;
+        context.cookie = self.cookie(context.origin_allowed)?;
+        context.caller = self.caller(gate::access(operation.root_fields())).await?;
+        if let Some(caller) = &context.caller {
+            context.concerns(caller.session_id());
+        }
+        Ok(self.execute(operation, parameters, context).await)
+    }
+
+    async fn parameters(&self, body: Body) -> Result<Parameters, Refusal> {
+        match self.parts.method {
+            Method::POST => Parameters::from_post(&self.parts.headers, body).await,
+            Method::GET => Parameters::from_get(&self.parts.uri),
+            _ => Err(Refusal::method("GET, POST", "Use POST, or GET for a query.")),
+        }
+    }
+
+    fn check(&self, operation: &Operation) -> Result<(), Refusal> {
+        if self.parts.method == Method::GET && operation.kind() != OperationType::Query {
+            return Err(Refusal::method("POST", "Only queries can be sent with GET."));
+        }
+        let introspects = operation.root_fields().any(|name| name == "__schema" || name == "__type");
+        if introspects && !self.http.api.introspection() {
+            let message = "Introspection is off here; the schema is at /graphql/schema.graphql.";
+            return Err(ApiError::new(ErrorCode::GraphqlValidationFailed, message).into());
+        }
+        Ok(())
+    }
+
+    /// The refresh token in the cookie. A GET never has one: links and images send cookies too.
+    fn cookie(&self, origin_allowed: bool) -> Result<Option<SecretString>, Refusal> {
+        if self.parts.method != Method::POST {
+            return Ok(None);
+        }
+        let cookie = cookies::refresh_token(&self.parts.headers);
+        if cookie.is_some() && !origin_allowed {
+            return Err(ApiError::origin_not_allowed().into());
+        }
+        Ok(cookie)
+    }
+
+    /// The gate: who makes the request, as far as the request needs to know.
+    async fn caller(&self, access: Access) -> Result<Option<Caller>, Refusal> {
+        if access == Access::Public {
+            return Ok(None);
+        }
+        let found = match credentials(&self.parts.headers) {
+            Credentials::None if access == Access::Required => return Err(ApiError::token_missing().into()),
+            Credentials::None => return Ok(None),
+            Credentials::Unusable => Err(Unidentified::Invalid),
+            Credentials::Bearer(token) => identify(&self.http.auth, &token).await.map_err(ApiError::from)?,
+        };
+        match found {
+            Ok(caller) => Ok(Some(caller)),
+            Err(_) if access == Access::Tolerant => Ok(None),
+            Err(why) => Err(ApiError::from(why).into()),
+        }
+    }
+
+    async fn execute(&mut self, operation: Operation, parameters: Parameters, context: RequestContext) -> Response {
+        let context = Arc::new(context);
+        let mut result = self.http.api.execute(operation, parameters.into_variables(), Arc::clone(&context)).await;
+        respond::complete_errors(&mut result, context.started(), &self.request_id);
+        self.report.code = result.errors.first().and_then(respond::code_of).map(ErrorCode::name);
+
+        let effects = context.take_effects();
+        self.report.session_id = effects.session_id.map(|id| id.to_string());
+        let mut response = if context.started() {
+            respond::executed(result, self.media)
+        } else {
+            respond::not_executed(&result, self.media)
+        };
+        if let Some(cookie) = effects.cookie.and_then(cookies::header_for) {
+            response.headers_mut().append(header::SET_COOKIE, cookie);
+        }
+        response
+    }
+}
+
+enum Credentials {
+    None,
+    /// Something that is no bearer token.
+    Unusable,
+    Bearer(SecretString),
+}
+
+/// RFC 6750 §2.1.
+fn credentials(headers: &HeaderMap) -> Credentials {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let value = match (values.next(), values.next()) {
+        (None, _) => return Credentials::None,
+        (Some(value), None) => value.to_str().unwrap_or_default(),
+        (Some(_), Some(_)) => return Credentials::Unusable,
+    };
+    match value.split_once(' ') {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") && !token.trim().is_empty() => {
+            Credentials::Bearer(token.trim().to_owned().into())
+        }
+        _ => Credentials::Unusable,
+    }
+}
+
+/// Somebody opened the endpoint in a browser.
+fn is_page_visit(parts: &Parts) -> bool {
+    parts.method == Method::GET && parts.uri.query().is_none() && negotiation::wants_page(&parts.headers)
+}

@@ -1,0 +1,127 @@
+//! What happens to every request on its way in and out.
+
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use axum::{
+    body::Body,
+    extract::State,
+    http::{HeaderValue, Method, Request, StatusCode, header},
+    middleware::Next,
+    response::Response,
+};
+use ipnet::IpNet;
+use tracing::Instrument;
+
+use super::{
+    client_address::{PeerAddress, client_address},
+    negotiation::Media,
+    respond::{Refusal, Report},
+};
+use crate::{
+    crypto::entropy::{SharedEntropy, random},
+    graphql::error::ApiError,
+};
+
+/// For the whole of a request; what takes longer is given up.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Names a request in the log, in its answer and in the error that it may get.
+#[derive(Debug, Clone)]
+pub(super) struct RequestId(HeaderValue);
+
+impl RequestId {
+    pub(super) fn as_str(&self) -> &str {
+        self.0.to_str().unwrap_or_default()
+    }
+}
+
+/// Where the client is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ClientAddress(pub(super) IpAddr);
+
+/// What the outermost layer needs.
+pub(super) struct Envelope {
+    pub(super) entropy: SharedEntropy,
+    pub(super) trusted_proxies: Vec<IpNet>,
+}
+
+/// Names the request, finds out where it comes from, and writes one line about it when it is answered.
+pub(super) async fn envelope(
+    State(envelope): State<Arc<Envelope>>,
+    mut request: Request<Body>,
+    next: Next,
+) -> Response {
+    let started = Instant::now();
+    let id = request_id(&envelope.entropy);
+    let peer = request.extensions().get().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |PeerAddress(peer)| *peer);
+    let client = client_address(peer, request.headers(), &envelope.trusted_proxies);
+    request.extensions_mut().insert(id.clone());
+    request.extensions_mut().insert(ClientAddress(client));
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+
+    let span = tracing::info_span!("request", request_id = id.as_str());
+    let mut response = next.run(request).instrument(span.clone()).await;
+
+    response.headers_mut().insert("x-request-id", id.0);
+    let _entered = span.entered();
+    log(&method, &path, &response, started.elapsed());
+    response
+}
+
+fn log(method: &Method, path: &str, response: &Response, took: Duration) {
+    let report = response.extensions().get::<Report>().cloned().unwrap_or_default();
+    let status = response.status().as_u16();
+    let duration_ms = took.as_micros() as f64 / 1000.0;
+    if matches!(path, "/healthz" | "/readyz") && response.status().is_success() {
+        tracing::debug!(%method, path, status, duration_ms, "answered");
+        return;
+    }
+    let Report { operation, code, session_id } = report;
+    tracing::info!(%method, path, status, operation, code, session_id, duration_ms, "answered");
+}
+
+/// Gives up on a request that takes too long.
+pub(super) async fn timeout(request: Request<Body>, next: Next) -> Response {
+    let id = request.extensions().get::<RequestId>().cloned();
+    match tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => {
+            tracing::warn!("the request took too long");
+            fault(ApiError::unavailable(), StatusCode::SERVICE_UNAVAILABLE, id)
+        }
+    }
+}
+
+/// Answers for a handler that panicked. The hook of `telemetry` has logged where.
+pub(super) fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
+    fault(ApiError::internal(), StatusCode::INTERNAL_SERVER_ERROR, None)
+}
+
+/// Headers that every answer has.
+pub(super) async fn security_headers(request: Request<Body>, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    // Tokens and personal data stay out of caches; what may be kept says so itself.
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
+}
+
+fn fault(error: ApiError, status: StatusCode, id: Option<RequestId>) -> Response {
+    let id = id.unwrap_or(RequestId(HeaderValue::from_static("unknown")));
+    let mut response = Refusal::from(error).respond(Media::Modern, &id);
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(Media::Legacy.content_type()));
+    response
+}
+
+fn request_id(entropy: &SharedEntropy) -> RequestId {
+    let id = u128::from_be_bytes(random(&**entropy));
+    let header = HeaderValue::from_str(&format!("{id:032x}"));
+    RequestId(header.unwrap_or(HeaderValue::from_static("unknown")))
+}

@@ -1,0 +1,44 @@
+//! What operators, load balancers and the services that verify tokens ask for.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde_json::json;
+
+use super::Http;
+
+/// Keys change rarely and are published well before they sign.
+const JWKS_CACHE: &str = "public, max-age=300";
+
+/// The process runs.
+pub(super) async fn healthz() -> Response {
+    Json(json!({ "status": "ok" })).into_response()
+}
+
+/// Requests can be answered: the database answers.
+pub(super) async fn readyz(State(http): State<Arc<Http>>) -> Response {
+    match http.auth.ready().await {
+        Ok(()) => Json(json!({ "status": "ready", "database": "ok" })).into_response(),
+        Err(error) => {
+            tracing::warn!(error = %error, "not ready");
+            let body = Json(json!({ "status": "unavailable", "database": "unreachable" }));
+            (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")], body).into_response()
+        }
+    }
+}
+
+/// The public keys that verify access tokens (RFC 7517 §5).
+pub(super) async fn jwks(State(http): State<Arc<Http>>) -> Response {
+    ([(header::CACHE_CONTROL, JWKS_CACHE)], Json(http.auth.keyring().jwks())).into_response()
+}
+
+/// The public schema as text, for tools that generate clients.
+pub(super) async fn schema(State(http): State<Arc<Http>>) -> Response {
+    let headers = [(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::CACHE_CONTROL, "no-cache")];
+    (headers, http.sdl.clone()).into_response()
+}

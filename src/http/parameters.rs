@@ -1,0 +1,106 @@
+//! The parameters of a GraphQL request (GraphQL over HTTP, "Request").
+
+use std::time::Duration;
+
+use async_graphql::Variables;
+use axum::{
+    body::Body,
+    http::{HeaderMap, StatusCode, Uri, header},
+};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::respond::Refusal;
+
+const MAX_BODY: usize = 64 * 1024;
+/// For the whole body, however it trickles in.
+const BODY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What a client wants to have run.
+#[derive(Deserialize)]
+pub(super) struct Parameters {
+    pub(super) query: String,
+    #[serde(rename = "operationName")]
+    operation_name: Option<String>,
+    variables: Option<Map<String, Value>>,
+    /// Only its form is checked: no extension is known.
+    #[serde(rename = "extensions")]
+    _extensions: Option<Map<String, Value>>,
+}
+
+impl Parameters {
+    /// Reads the body of a POST.
+    pub(super) async fn from_post(headers: &HeaderMap, body: Body) -> Result<Self, Refusal> {
+        if !is_json(headers) {
+            let message = "The content type must be application/json.";
+            return Err(Refusal::http(StatusCode::UNSUPPORTED_MEDIA_TYPE, message));
+        }
+        let bytes = read(headers, body).await?;
+        // serde would fill a struct from an array as well.
+        match bytes.iter().find(|byte| !byte.is_ascii_whitespace()) {
+            Some(b'{') => {}
+            Some(b'[') => return Err(bad_request("Batches of requests are not served.")),
+            _ => return Err(bad_request("The body must be a JSON object.")),
+        }
+        serde_json::from_slice(&bytes).map_err(|_| {
+            bad_request("The body must be a JSON object with `query`, and optionally `operationName`, `variables` and `extensions`.")
+        })
+    }
+
+    /// Reads the URL of a GET.
+    pub(super) fn from_get(uri: &Uri) -> Result<Self, Refusal> {
+        let mut parameters = Map::new();
+        for (name, value) in url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()) {
+            let value = match &*name {
+                "variables" | "extensions" => serde_json::from_str(&value)
+                    .map_err(|_| bad_request("`variables` and `extensions` must be JSON objects."))?,
+                _ => Value::String(value.into_owned()),
+            };
+            parameters.insert(name.into_owned(), value);
+        }
+        serde_json::from_value(Value::Object(parameters)).map_err(|_| {
+            bad_request("The URL must have the parameter `query`, and optionally `operationName`, `variables` and `extensions`.")
+        })
+    }
+
+    /// An empty name is none: some clients send it so.
+    pub(super) fn operation_name(&self) -> Option<&str> {
+        self.operation_name.as_deref().filter(|name| !name.is_empty())
+    }
+
+    pub(super) fn into_variables(self) -> Variables {
+        Variables::from_json(Value::Object(self.variables.unwrap_or_default()))
+    }
+}
+
+/// A form can be sent across origins without asking first, JSON cannot: this is half of the defence against CSRF.
+fn is_json(headers: &HeaderMap) -> bool {
+    let mut types = headers.get_all(header::CONTENT_TYPE).iter();
+    let (Some(Ok(value)), None) = (types.next().map(|value| value.to_str()), types.next()) else {
+        return false;
+    };
+    let mut parts = value.split(';').map(str::trim);
+    parts.next().is_some_and(|essence| essence.eq_ignore_ascii_case("application/json"))
+        && parts.filter_map(|parameter| parameter.split_once('=')).all(|(name, value)| {
+            !name.eq_ignore_ascii_case("charset") || value.trim_matches('"').eq_ignore_ascii_case("utf-8")
+        })
+}
+
+async fn read(headers: &HeaderMap, body: Body) -> Result<axum::body::Bytes, Refusal> {
+    let too_large = || Refusal::http(StatusCode::PAYLOAD_TOO_LARGE, "The body is larger than 64 KB.");
+    let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > MAX_BODY as u64) {
+        return Err(too_large());
+    }
+    match tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, MAX_BODY).collect()).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
+        Ok(Err(_)) => Err(bad_request("The body could not be read.")),
+        Err(_) => Err(Refusal::http(StatusCode::REQUEST_TIMEOUT, "The body took too long to arrive.")),
+    }
+}
+
+fn bad_request(message: &'static str) -> Refusal {
+    Refusal::http(StatusCode::BAD_REQUEST, message)
+}
