@@ -78,7 +78,9 @@ impl Caller {
     #[must_use]
     pub fn may(&self, permission: Permission) -> bool {
         match permission {
-            Permission::UsersRead | Permission::UsersWrite => self.user.roles.iter().any(|role| role == user::ADMIN),
+            Permission::UsersRead | Permission::UsersWrite => {
+                self.user.roles.iter().any(|role| role == user::ADMIN)
+            }
         }
     }
 

@@ -6,14 +6,14 @@
 //!
 //! Which module may name which is a table in `tests/it/layering.rs`.
 
-//WIP pub mod app;
+pub mod app;
 pub mod auth;
-//WIP pub mod cli;
+pub mod cli;
 pub mod clock;
-//WIP pub mod config;
+pub mod config;
 pub mod crypto;
 pub mod domain;
 pub mod graphql;
 pub mod http;
 pub mod store;
-//WIP pub mod telemetry;
+pub mod telemetry;

@@ -59,8 +59,12 @@ impl Fault {
     #[must_use]
     pub fn is_temporary(&self) -> bool {
         match self {
-            Self::Store(StoreError::Unavailable(_)) | Self::Hasher(HasherError::Busy) | Self::Contended => true,
-            Self::Store(StoreError::Corrupt { .. }) | Self::Hasher(HasherError::Argon2(_)) | Self::Key(_) => false,
+            Self::Store(StoreError::Unavailable(_)) | Self::Hasher(HasherError::Busy) | Self::Contended => {
+                true
+            }
+            Self::Store(StoreError::Corrupt { .. }) | Self::Hasher(HasherError::Argon2(_)) | Self::Key(_) => {
+                false
+            }
         }
     }
 }

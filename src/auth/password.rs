@@ -35,7 +35,11 @@ pub struct ChangePassword {
 /// # Errors
 /// [`AuthError::InvalidCredentials`] when the current password is wrong, invalid input when the new one is not
 /// acceptable.
-pub async fn change(auth: &Auth, caller: &Caller, request: ChangePassword) -> Result<Vec<Session>, AuthError> {
+pub async fn change(
+    auth: &Auth,
+    caller: &Caller,
+    request: ChangePassword,
+) -> Result<Vec<Session>, AuthError> {
     let user = &caller.user;
     let about_user = [
         user.email.as_ref().map_or("", EmailAddress::as_str),
@@ -62,11 +66,8 @@ pub async fn change(auth: &Auth, caller: &Caller, request: ChangePassword) -> Re
     let Some(epoch) = users::bump_epoch(&tx, user.id).await? else {
         return Err(AuthError::InvalidCredentials);
     };
-    let kept = if request.revoke_other_sessions {
-        Selection::These(&[caller.session.id])
-    } else {
-        Selection::All
-    };
+    let kept =
+        if request.revoke_other_sessions { Selection::These(&[caller.session.id]) } else { Selection::All };
     sessions::carry_into_epoch(&tx, user.id, kept, epoch).await?;
     let ended = if request.revoke_other_sessions {
         let (others, reason) = (Selection::AllBut(caller.session.id), EndReason::PasswordChanged);

@@ -4,7 +4,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::{
     Auth, SignedIn,
-    error::{AuthError, FieldError, Fault},
+    error::{AuthError, Fault, FieldError},
 };
 use crate::{
     crypto::{refresh_token::OpenedToken, sha256},
@@ -86,13 +86,15 @@ impl Auth {
     ) -> Result<Option<SignedIn>, AuthError> {
         let now = self.clock().now();
         let presented = Presented { generation: token.generation(), retry_hash, sender_proven: false };
-        let decision = rotation::decide(presented, &session.chain, session.delivery, now, &self.settings.rotation);
+        let decision =
+            rotation::decide(presented, &session.chain, session.delivery, now, &self.settings.rotation);
         tracing::debug!(session_id = %session.id, generation = presented.generation, ?decision, "refresh");
         match decision {
             Decision::Rotate { from, to } => self.rotate(session, user, from, to, retry_hash).await,
             Decision::Keep | Decision::Replay { counted: false } => self.answer(session, user).map(Some),
             Decision::Replay { counted: true } => {
-                let counted = sessions::count_replay(self.store(), session.id, session.chain.generation).await?;
+                let counted =
+                    sessions::count_replay(self.store(), session.id, session.chain.generation).await?;
                 if counted { self.answer(session, user).map(Some) } else { Ok(None) }
             }
             Decision::TooManyReplays => Err(AuthError::TooManyReplays),

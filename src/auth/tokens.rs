@@ -63,7 +63,11 @@ impl Auth {
     }
 
     /// Signs an access token for a session.
-    pub(super) fn sign_access_token(&self, session: &Session, user: &User) -> Result<SecretString, AuthError> {
+    pub(super) fn sign_access_token(
+        &self,
+        session: &Session,
+        user: &User,
+    ) -> Result<SecretString, AuthError> {
         let subject = Subject {
             user_id: user.id,
             session_id: session.id,

@@ -139,7 +139,6 @@ impl Hasher {
         self.verify(password, self.decoy.as_ref().into()).await.map(drop)
     }
 
-
     async fn submit(&self, task: Task) -> Result<Reply, HasherError> {
         let deadline = Instant::now() + self.deadline;
         let (reply, answer) = oneshot::channel();
@@ -177,7 +176,8 @@ impl Worker {
     fn perform(&mut self, task: Task) -> Result<Reply, HasherError> {
         match task {
             Task::Hash { password, salt } => {
-                let output = self.derive(&self.params.clone(), password.expose(), &salt, Params::DEFAULT_OUTPUT_LEN)?;
+                let output =
+                    self.derive(&self.params.clone(), password.expose(), &salt, Params::DEFAULT_OUTPUT_LEN)?;
                 phc_string(&self.params, &salt, output).map(Reply::Hash)
             }
             Task::Verify { password, stored } => self.verify(&password, &stored).map(Reply::Verdict),

@@ -111,8 +111,11 @@ impl AccessTokens {
     /// When the library cannot use the key.
     pub fn sign(&self, subject: &Subject, now: OffsetDateTime) -> Result<SecretString, KeyError> {
         let key = self.keyring.active();
-        let header =
-            Header { typ: Some(TYPE.to_owned()), kid: Some(key.kid().to_owned()), ..Header::new(Algorithm::ES256) };
+        let header = Header {
+            typ: Some(TYPE.to_owned()),
+            kid: Some(key.kid().to_owned()),
+            ..Header::new(Algorithm::ES256)
+        };
         let claims = Claims {
             iss: self.settings.issuer.clone(),
             aud: self.settings.audience.clone(),

@@ -168,7 +168,13 @@ fn associated_data(kid: &str) -> aead::Aad<String> {
     aead::Aad::from(format!("{kid}|ES256|sig"))
 }
 
-fn seal(secrets: &ServerSecrets, entropy: &dyn Entropy, kid: &str, slot: u8, pkcs8: &[u8]) -> Option<Vec<u8>> {
+fn seal(
+    secrets: &ServerSecrets,
+    entropy: &dyn Entropy,
+    kid: &str,
+    slot: u8,
+    pkcs8: &[u8],
+) -> Option<Vec<u8>> {
     let nonce: [u8; NONCE] = random(entropy);
     let mut text = pkcs8.to_vec();
     sealing_key(secrets, slot)?

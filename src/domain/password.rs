@@ -36,7 +36,11 @@ impl Plaintext {
     ///
     /// # Errors
     /// `TOO_LONG`, `TOO_SHORT`, or `TOO_COMMON` when a guesser would find it early.
-    pub fn chosen(typed: &SecretString, policy: &PasswordPolicy, about_user: &[&str]) -> Result<Self, Invalid> {
+    pub fn chosen(
+        typed: &SecretString,
+        policy: &PasswordPolicy,
+        about_user: &[&str],
+    ) -> Result<Self, Invalid> {
         let password = Self::parse(typed)?;
         let text = password.expose();
         if text.chars().count() < policy.min_length {
@@ -108,7 +112,9 @@ mod tests {
 
     #[test]
     fn what_anybody_would_try_is_refused() {
-        for common in ["password", "12345678", "qwertyuiop", "iloveyou", "Password1", "aaaaaaaaaaaa", "letmein123"] {
+        for common in
+            ["password", "12345678", "qwertyuiop", "iloveyou", "Password1", "aaaaaaaaaaaa", "letmein123"]
+        {
             assert_eq!(chosen(common, &[]).unwrap_err(), "TOO_COMMON", "{common}");
         }
         let about_alice = ["alice.liddell@example.com", "alice.liddell"];

@@ -111,11 +111,7 @@ pub fn decide(
     if !(unkeyed_retry || rotated_within(policy.race_window)) {
         return Decision::Reuse;
     }
-    if chain.replays < MAX_REPLAYS {
-        Decision::Replay { counted: true }
-    } else {
-        Decision::TooManyReplays
-    }
+    if chain.replays < MAX_REPLAYS { Decision::Replay { counted: true } } else { Decision::TooManyReplays }
 }
 
 fn rotate(from: u64, presented: u64) -> Decision {

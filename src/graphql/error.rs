@@ -20,13 +20,16 @@ pub enum ErrorCode {
     /// Input failed validation; `extensions.fields` is a list of {path, code, message}.
     #[graphql(name = "BAD_USER_INPUT")]
     BadUserInput,
+    /// There is no such object, or it is none of the caller's business.
     #[graphql(name = "NOT_FOUND")]
     NotFound,
     /// Wrong identifier or password; never says which.
     #[graphql(name = "INVALID_CREDENTIALS")]
     InvalidCredentials,
+    /// The email address must be verified before signing in.
     #[graphql(name = "EMAIL_NOT_VERIFIED")]
     EmailNotVerified,
+    /// The account is blocked; an administrator can unblock it.
     #[graphql(name = "ACCOUNT_BLOCKED")]
     AccountBlocked,
     /// The refresh token is missing, unknown, expired or revoked. Sign in again; do not refresh.
@@ -53,8 +56,10 @@ pub enum ErrorCode {
     /// The browser origin is not on the server's list, or the request could have been forged (CSRF).
     #[graphql(name = "ORIGIN_NOT_ALLOWED")]
     OriginNotAllowed,
+    /// The query is not a GraphQL document.
     #[graphql(name = "GRAPHQL_PARSE_FAILED")]
     GraphqlParseFailed,
+    /// The query does not fit the schema.
     #[graphql(name = "GRAPHQL_VALIDATION_FAILED")]
     GraphqlValidationFailed,
     /// The operation is larger than the server accepts, or holds more than one field that takes a credential.
@@ -63,6 +68,7 @@ pub enum ErrorCode {
     /// The server cannot answer now (database unreachable, hashing queue full); repeat after `extensions.retryAfter` seconds. Nothing was changed.
     #[graphql(name = "SERVICE_UNAVAILABLE")]
     ServiceUnavailable,
+    /// Something is broken on the server; `extensions.requestId` finds it in the log.
     #[graphql(name = "INTERNAL_SERVER_ERROR")]
     InternalServerError,
 }
@@ -121,7 +127,8 @@ impl ApiError {
     /// The server cannot answer in time.
     #[must_use]
     pub fn unavailable() -> Self {
-        let error = Self::new(ErrorCode::ServiceUnavailable, "The server cannot answer now; try again later.");
+        let error =
+            Self::new(ErrorCode::ServiceUnavailable, "The server cannot answer now; try again later.");
         Self { retry_after: Some(RETRY_AFTER), ..error }
     }
 
@@ -200,16 +207,21 @@ impl From<Fault> for ApiError {
 }
 
 impl From<ApiError> for async_graphql::Error {
-    #[expect(clippy::disallowed_methods, reason = "the one place where a coded error becomes a GraphQL error")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place where a coded error becomes a GraphQL error"
+    )]
     fn from(error: ApiError) -> Self {
         let fields: Vec<_> = error
             .fields
             .iter()
-            .map(|field| async_graphql::value!({
-                "path": (field.path),
-                "code": (field.invalid.code),
-                "message": (field.invalid.message.clone()),
-            }))
+            .map(|field| {
+                async_graphql::value!({
+                    "path": (field.path),
+                    "code": (field.invalid.code),
+                    "message": (field.invalid.message.clone()),
+                })
+            })
             .collect();
         async_graphql::Error::new(error.message).extend_with(|_, extensions| {
             extensions.set("code", error.code.name());

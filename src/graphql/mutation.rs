@@ -12,7 +12,9 @@ use super::{
     request::{CookieEffect, RequestContext},
     types::{
         User, auth,
-        payloads::{AuthPayload, ChangePasswordPayload, LogoutPayload, RegisterPayload, RevokeSessionsPayload},
+        payloads::{
+            AuthPayload, ChangePasswordPayload, LogoutPayload, RegisterPayload, RevokeSessionsPayload,
+        },
         request,
         sessions::Session,
     },
@@ -170,9 +172,8 @@ fn is_over(error: &AuthError) -> bool {
 }
 
 fn parse_revocation(input: RevokeSessionsInput) -> Result<Revoke, ApiError> {
-    let invalid = |path, code, message| {
-        ApiError::bad_input(FieldError::at(path, Invalid::new(code, message)))
-    };
+    let invalid =
+        |path, code, message| ApiError::bad_input(FieldError::at(path, Invalid::new(code, message)));
     let selected = input.scope == SessionScope::Selected;
     let ids = input.ids.unwrap_or_default();
     if selected == ids.is_empty() {
@@ -180,9 +181,9 @@ fn parse_revocation(input: RevokeSessionsInput) -> Result<Revoke, ApiError> {
         return Err(invalid(&["input", "ids"], "IDS_AND_SCOPE", message));
     }
     let user_id = match input.user_id.as_deref().filter(|id| !id.is_empty()) {
-        Some(id) => Some(id.parse().map_err(|error| {
-            ApiError::bad_input(FieldError::at(&["input", "userId"], error))
-        })?),
+        Some(id) => Some(
+            id.parse().map_err(|error| ApiError::bad_input(FieldError::at(&["input", "userId"], error)))?,
+        ),
         None => None,
     };
     // What is no id at all is an unknown id.
@@ -191,6 +192,6 @@ fn parse_revocation(input: RevokeSessionsInput) -> Result<Revoke, ApiError> {
 }
 
 fn noted(session: crate::domain::session::Session, request: &RequestContext) -> Session {
-    request.concerns(session.id);
+    request.belongs_to(session.id);
     session.into()
 }

@@ -8,10 +8,7 @@ use super::{
     inputs::TokenDelivery,
     types::{Node, User, auth, request},
 };
-use crate::{
-    auth::sessions,
-    domain::ids::NodeId,
-};
+use crate::{auth::sessions, domain::ids::NodeId};
 
 pub(super) struct Query;
 
@@ -47,7 +44,9 @@ impl Query {
 async fn find_node(ctx: &Context<'_>, id: &str) -> Result<Option<Node>, ApiError> {
     let Some(caller) = &request(ctx)?.caller else { return Ok(None) };
     Ok(match id.parse() {
-        Ok(NodeId::User(id)) => sessions::find_user(auth(ctx)?, caller, id).await?.map(|user| Node::User(User(user))),
+        Ok(NodeId::User(id)) => {
+            sessions::find_user(auth(ctx)?, caller, id).await?.map(|user| Node::User(User(user)))
+        }
         Ok(NodeId::Session(id)) => {
             sessions::find(auth(ctx)?, caller, id).await?.map(|session| Node::Session(session.into()))
         }

@@ -27,12 +27,9 @@ pub struct RequestContext {
     pub caller: Option<Caller>,
     /// The refresh token in the cookie.
     pub cookie: Option<SecretString>,
-    /// Whether the page that sent it may use the cookie.
-    pub origin_allowed: bool,
-    /// The client's address.
-    pub client_address: Option<IpAddr>,
-    /// The `User-Agent` header.
-    pub user_agent: Option<String>,
+    origin_allowed: bool,
+    client_address: Option<IpAddr>,
+    user_agent: Option<String>,
     started: AtomicBool,
     effects: Mutex<Effects>,
 }
@@ -42,7 +39,7 @@ pub struct RequestContext {
 pub struct Effects {
     /// What becomes of the cookie.
     pub cookie: Option<CookieEffect>,
-    /// The session that the request was about, for the log.
+    /// The session that the request was made with, or began.
     pub session_id: Option<SessionId>,
 }
 
@@ -60,6 +57,12 @@ pub enum CookieEffect {
 }
 
 impl RequestContext {
+    /// What is known of a request before its body was read.
+    #[must_use]
+    pub fn new(origin_allowed: bool, client_address: IpAddr, user_agent: Option<String>) -> Self {
+        Self { origin_allowed, client_address: Some(client_address), user_agent, ..Self::default() }
+    }
+
     /// Who makes the request.
     ///
     /// # Errors
@@ -72,6 +75,12 @@ impl RequestContext {
     #[must_use]
     pub fn device(&self, name: Option<&str>) -> Device {
         Device::described(name, self.user_agent.as_deref(), self.client_address)
+    }
+
+    /// Whether the page that sent the request may use the cookie.
+    #[must_use]
+    pub fn origin_allowed(&self) -> bool {
+        self.origin_allowed
     }
 
     /// Refuses to set a cookie for a page that may not use it: it would sign somebody in as somebody else.
@@ -90,9 +99,15 @@ impl RequestContext {
         self.lock_effects().cookie = Some(effect);
     }
 
-    /// Notes the session that the request was about.
-    pub fn concerns(&self, session: SessionId) {
+    /// Notes the session that the request was made with, or began.
+    pub fn belongs_to(&self, session: SessionId) {
         self.lock_effects().session_id = Some(session);
+    }
+
+    /// The session that the request was made with, or began.
+    #[must_use]
+    pub fn session(&self) -> Option<SessionId> {
+        self.lock_effects().session_id
     }
 
     /// Takes what was noted.

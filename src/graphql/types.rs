@@ -5,7 +5,9 @@ pub(super) mod sessions;
 
 use std::sync::Arc;
 
-use async_graphql::{Context, Enum, ID, Interface, InputValueError, InputValueResult, Object, Scalar, ScalarType, Value};
+use async_graphql::{
+    Context, Enum, ID, InputValueError, InputValueResult, Interface, Object, Scalar, ScalarType, Value,
+};
 use time::{OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
 
 use self::sessions::{Session, SessionConnection, sessions_of};

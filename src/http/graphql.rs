@@ -46,12 +46,12 @@ pub(super) async fn handle(
         let message = "Accept application/graphql-response+json or application/json.";
         return Refusal::http(StatusCode::NOT_ACCEPTABLE, message).respond(Media::Legacy, &request_id);
     };
-    let context = RequestContext {
-        origin_allowed: http.origins.allow(&parts.headers),
-        client_address: Some(client_address),
-        user_agent: parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).map(str::to_owned),
-        ..RequestContext::default()
-    };
+    let user_agent = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
+    let context = RequestContext::new(
+        http.origins.allow(&parts.headers),
+        client_address,
+        user_agent.map(str::to_owned),
+    );
     let mut report = Report::default();
     let exchange = Exchange { http: &http, parts, media, request_id, report: &mut report };
     let mut response = exchange.answer(body, context).await;
@@ -84,10 +84,10 @@ impl Exchange<'_> {
         let operation = Operation::read(&parameters.query, parameters.operation_name())?;
         self.report.operation = operation.name().map(str::to_owned);
         self.check(&operation)?;
-        context.cookie = self.cookie(context.origin_allowed)?;
+        context.cookie = self.cookie(context.origin_allowed())?;
         context.caller = self.caller(gate::access(operation.root_fields())).await?;
         if let Some(caller) = &context.caller {
-            context.concerns(caller.session_id());
+            context.belongs_to(caller.session_id());
         }
         Ok(self.execute(operation, parameters, context).await)
     }
@@ -142,9 +142,15 @@ impl Exchange<'_> {
         }
     }
 
-    async fn execute(&mut self, operation: Operation, parameters: Parameters, context: RequestContext) -> Response {
+    async fn execute(
+        &mut self,
+        operation: Operation,
+        parameters: Parameters,
+        context: RequestContext,
+    ) -> Response {
         let context = Arc::new(context);
-        let mut result = self.http.api.execute(operation, parameters.into_variables(), Arc::clone(&context)).await;
+        let mut result =
+            self.http.api.execute(operation, parameters.into_variables(), Arc::clone(&context)).await;
         respond::complete_errors(&mut result, context.started(), &self.request_id);
         self.report.code = result.errors.first().and_then(respond::code_of).map(ErrorCode::name);
 

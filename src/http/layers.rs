@@ -57,7 +57,8 @@ pub(super) async fn envelope(
 ) -> Response {
     let started = Instant::now();
     let id = request_id(&envelope.entropy);
-    let peer = request.extensions().get().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |PeerAddress(peer)| *peer);
+    let peer =
+        request.extensions().get().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |PeerAddress(peer)| *peer);
     let client = client_address(peer, request.headers(), &envelope.trusted_proxies);
     request.extensions_mut().insert(id.clone());
     request.extensions_mut().insert(ClientAddress(client));
@@ -116,7 +117,9 @@ fn fault(error: ApiError, status: StatusCode, id: Option<RequestId>) -> Response
     let id = id.unwrap_or(RequestId(HeaderValue::from_static("unknown")));
     let mut response = Refusal::from(error).respond(Media::Modern, &id);
     *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(Media::Legacy.content_type()));
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static(Media::Legacy.content_type()));
     response
 }
 

@@ -60,7 +60,8 @@ impl Refusal {
         if fault {
             error.extensions.get_or_insert_default().set("requestId", request_id.as_str());
         }
-        let body = serde_json::json!({ "errors": [{ "message": error.message, "extensions": error.extensions }] });
+        let body =
+            serde_json::json!({ "errors": [{ "message": error.message, "extensions": error.extensions }] });
         let mut response = json(status, media, body.to_string());
         let headers = response.headers_mut();
         if let Some(allow) = self.allow {

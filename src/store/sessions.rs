@@ -117,7 +117,12 @@ pub async fn count_replay(store: &Store, id: SessionId, generation: u64) -> Resu
 ///
 /// # Errors
 /// When the database cannot.
-pub async fn end(store: &Store, id: SessionId, reason: EndReason, now: OffsetDateTime) -> Result<bool, StoreError> {
+pub async fn end(
+    store: &Store,
+    id: SessionId,
+    reason: EndReason,
+    now: OffsetDateTime,
+) -> Result<bool, StoreError> {
     let tx = store.begin().await?;
     let ended = end_ids(&tx, &[id], reason, now).await?;
     tx.commit().await?;
@@ -228,15 +233,20 @@ pub async fn list_live(store: &Store, page: &Page<'_>) -> Result<Vec<Session>, S
         .limit(page.limit);
     if let Some(after) = page.after {
         let used_at = to_millis(after.last_used_at);
-        let behind = Condition::any().add(Column::LastUsedAt.lt(used_at)).add(
-            Condition::all().add(Column::LastUsedAt.eq(used_at)).add(Column::Id.lt(after.id.as_uuid())),
-        );
+        let behind = Condition::any()
+            .add(Column::LastUsedAt.lt(used_at))
+            .add(Condition::all().add(Column::LastUsedAt.eq(used_at)).add(Column::Id.lt(after.id.as_uuid())));
         query = query.filter(behind);
     }
     query.all(&store.reader).await?.into_iter().map(TryInto::try_into).collect()
 }
 
-async fn end_ids(tx: &Tx, ids: &[SessionId], reason: EndReason, now: OffsetDateTime) -> Result<u64, StoreError> {
+async fn end_ids(
+    tx: &Tx,
+    ids: &[SessionId],
+    reason: EndReason,
+    now: OffsetDateTime,
+) -> Result<u64, StoreError> {
     if ids.is_empty() {
         return Ok(0);
     }

@@ -3,7 +3,11 @@
 use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder};
 use time::OffsetDateTime;
 
-use super::{Store, StoreError, Tx, entity::{SecretBytes, signing_keys}, to_millis};
+use super::{
+    Store, StoreError, Tx,
+    entity::{SecretBytes, signing_keys},
+    to_millis,
+};
 
 /// A signing key as it is stored. Its private half is encrypted; see `crypto::keyring`.
 pub struct StoredKey {

@@ -69,7 +69,10 @@ pub async fn insert(tx: &Tx, user: &User, password_hash: &SecretString) -> Resul
 ///
 /// # Errors
 /// When the database cannot, or the row is impossible.
-pub async fn find_credential(store: &Store, identifier: &Identifier) -> Result<Option<Credential>, StoreError> {
+pub async fn find_credential(
+    store: &Store,
+    identifier: &Identifier,
+) -> Result<Option<Credential>, StoreError> {
     let condition = match identifier {
         Identifier::Email(email) => users::Column::Email.eq(email.as_str()),
         Identifier::Username(name) => users::Column::UsernameKey.eq(name.key()),
@@ -153,7 +156,11 @@ pub async fn replace_password_hash(
 ///
 /// # Errors
 /// When the database cannot.
-pub async fn set_blocked(tx: &Tx, id: UserId, blocked_at: Option<OffsetDateTime>) -> Result<bool, StoreError> {
+pub async fn set_blocked(
+    tx: &Tx,
+    id: UserId,
+    blocked_at: Option<OffsetDateTime>,
+) -> Result<bool, StoreError> {
     let changed = users::Entity::update_many()
         .col_expr(users::Column::BlockedAt, Expr::value(blocked_at.map(to_millis)))
         .filter(users::Column::Id.eq(id.as_uuid()))

@@ -80,8 +80,11 @@ impl<'a> Measure<'a> {
             return Err(too_large());
         }
         let introspects = self.root_fields(set).iter().any(|name| matches!(&**name, "__schema" | "__type"));
-        let (max_depth, max_lists) =
-            if introspects { (MAX_INTROSPECTION_DEPTH, MAX_INTROSPECTION_LISTS) } else { (MAX_DEPTH, usize::MAX) };
+        let (max_depth, max_lists) = if introspects {
+            (MAX_INTROSPECTION_DEPTH, MAX_INTROSPECTION_LISTS)
+        } else {
+            (MAX_DEPTH, usize::MAX)
+        };
         if size.depth > max_depth || size.lists > max_lists {
             return Err(too_complex("The operation is nested too deeply."));
         }

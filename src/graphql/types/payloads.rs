@@ -29,7 +29,7 @@ pub(in crate::graphql) struct AuthPayload {
 impl AuthPayload {
     /// Hands tokens out: the refresh token leaves in the body or in the cookie, never in both.
     pub(in crate::graphql) fn hand_out(signed_in: SignedIn, request: &RequestContext) -> Self {
-        request.concerns(signed_in.session.id);
+        request.belongs_to(signed_in.session.id);
         let refresh_token = match signed_in.session.delivery {
             Delivery::Body => Some(signed_in.refresh_token.expose_secret().to_owned()),
             Delivery::Cookie => {
@@ -50,8 +50,10 @@ impl AuthPayload {
     }
 }
 
+/// Rounded: the milliseconds that the answer took do not make seven days a second less.
 fn whole_seconds(duration: std::time::Duration) -> i32 {
-    i32::try_from(duration.as_secs()).unwrap_or(i32::MAX)
+    let rounded = duration.saturating_add(std::time::Duration::from_millis(500)).as_secs();
+    i32::try_from(rounded).unwrap_or(i32::MAX)
 }
 
 /// The result of `register`.

@@ -30,7 +30,7 @@ impl Session {
 
     /// Whether this request was made with this session.
     async fn current(&self, ctx: &Context<'_>) -> Result<bool, ApiError> {
-        Ok(request(ctx)?.caller.as_ref().is_some_and(|caller| caller.session_id() == self.0.id))
+        Ok(request(ctx)?.session() == Some(self.0.id))
     }
 
     /// The name given at sign-in, else one derived from the user agent.

@@ -104,7 +104,11 @@ impl TryFrom<entity::Model> for Session {
 }
 
 /// A row that was live when it was read, as it is after it was ended.
-pub(super) fn ended(row: entity::Model, reason: EndReason, at: OffsetDateTime) -> Result<Session, StoreError> {
+pub(super) fn ended(
+    row: entity::Model,
+    reason: EndReason,
+    at: OffsetDateTime,
+) -> Result<Session, StoreError> {
     let mut session = Session::try_from(row)?;
     session.nonce = None;
     session.ended = Some(Ended { at, reason });

@@ -1,0 +1,194 @@
+//! What an administrator does from the command line. It needs the database, not the server secret.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use secrecy::SecretString;
+use serde::Serialize;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+use super::{Surroundings, accounts, open_store, schema};
+use crate::{
+    auth::{
+        accounts::{Accounts, NewAccount},
+        error::AuthError,
+    },
+    config::Config,
+    crypto::entropy::{Entropy, random},
+    domain::{session::Session, user},
+};
+
+/// Accounts, for an administrator.
+pub struct Admin {
+    accounts: Accounts,
+    idle_timeout: Duration,
+}
+
+/// An account, to be shown.
+#[derive(Debug, Serialize)]
+pub struct UserRow {
+    /// The id.
+    pub id: String,
+    /// The email address.
+    pub email: Option<String>,
+    /// The username.
+    pub username: Option<String>,
+    /// The roles.
+    pub roles: Vec<String>,
+    /// Whether it is blocked.
+    pub blocked: bool,
+    /// When it was made (RFC 3339).
+    pub created_at: String,
+}
+
+/// A session, to be shown.
+#[derive(Debug, Serialize)]
+pub struct SessionRow {
+    /// The id.
+    pub id: String,
+    /// What the user sees it as.
+    pub device_name: String,
+    /// The address at sign-in.
+    pub ip_address: Option<String>,
+    /// When it began (RFC 3339).
+    pub created_at: String,
+    /// When it was last refreshed (RFC 3339).
+    pub last_used_at: String,
+    /// When it ends at the latest (RFC 3339).
+    pub expires_at: String,
+}
+
+const PAGE: u64 = 500;
+
+impl Admin {
+    /// Opens the configured database.
+    ///
+    /// # Errors
+    /// When it cannot be opened, or its schema is not current.
+    pub async fn open(config: &Config, surroundings: Surroundings) -> anyhow::Result<Self> {
+        let store = open_store(config).await?;
+        schema::require_current(&store).await?;
+        let accounts = accounts(config, store, surroundings)?;
+        Ok(Self { accounts, idle_timeout: config.sessions.idle_timeout })
+    }
+
+    /// Makes an account. Without a password it gets a generated one, which is returned.
+    ///
+    /// # Errors
+    /// Says what is wrong with the input.
+    pub async fn create(
+        &self,
+        email: &str,
+        password: Option<SecretString>,
+        admin: bool,
+    ) -> anyhow::Result<(UserRow, Option<String>)> {
+        let generated = password.is_none().then(|| generated_password(&*self.accounts.entropy));
+        let password = password.or_else(|| generated.clone().map(SecretString::from)).unwrap_or_default();
+        let roles = if admin { vec![user::ADMIN.to_owned()] } else { Vec::new() };
+        let new = NewAccount { email, username: None, password: &password, roles };
+        let user = self.accounts.create(new).await.map_err(readable)?;
+        Ok((row(&user), generated))
+    }
+
+    /// Every account, in the order they were made.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn list(&self) -> anyhow::Result<Vec<UserRow>> {
+        let mut rows = Vec::new();
+        let mut after = None;
+        loop {
+            let page = self.accounts.list(PAGE, after).await?;
+            after = page.last().map(|user| user.id);
+            rows.extend(page.iter().map(row));
+            if after.is_none() {
+                return Ok(rows);
+            }
+        }
+    }
+
+    /// Blocks an account; returns how many sessions ended.
+    ///
+    /// # Errors
+    /// When there is no such account.
+    pub async fn block(&self, identifier: &str) -> anyhow::Result<usize> {
+        let user = self.find(identifier).await?;
+        Ok(self.accounts.block(user.id).await?.len())
+    }
+
+    /// Lets a blocked account be used again.
+    ///
+    /// # Errors
+    /// When there is no such account.
+    pub async fn unblock(&self, identifier: &str) -> anyhow::Result<()> {
+        let user = self.find(identifier).await?;
+        Ok(self.accounts.unblock(user.id).await?)
+    }
+
+    /// The live sessions of an account.
+    ///
+    /// # Errors
+    /// When there is no such account.
+    pub async fn sessions(&self, identifier: &str) -> anyhow::Result<Vec<SessionRow>> {
+        let user = self.find(identifier).await?;
+        let sessions = self.accounts.live_sessions(&user, self.idle_timeout).await?;
+        Ok(sessions.iter().map(session_row).collect())
+    }
+
+    /// Ends every session of an account; returns how many.
+    ///
+    /// # Errors
+    /// When there is no such account.
+    pub async fn revoke(&self, identifier: &str) -> anyhow::Result<usize> {
+        let user = self.find(identifier).await?;
+        Ok(self.accounts.revoke_sessions(user.id).await?.len())
+    }
+
+    async fn find(&self, identifier: &str) -> anyhow::Result<user::User> {
+        let found = self.accounts.find(identifier).await?;
+        found.with_context(|| format!("there is no account {identifier}"))
+    }
+}
+
+/// 120 random bits, in characters that survive any terminal.
+pub(super) fn generated_password(entropy: &dyn Entropy) -> String {
+    URL_SAFE_NO_PAD.encode(random::<15>(entropy))
+}
+
+/// What is wrong with the input, for a person.
+fn readable(error: AuthError) -> anyhow::Error {
+    match error {
+        AuthError::InvalidInput(fields) => {
+            let sentences: Vec<_> = fields.iter().map(|field| field.invalid.message.clone()).collect();
+            anyhow::anyhow!(sentences.join(" "))
+        }
+        other => other.into(),
+    }
+}
+
+fn row(user: &user::User) -> UserRow {
+    UserRow {
+        id: user.id.to_string(),
+        email: user.email.as_ref().map(ToString::to_string),
+        username: user.username.as_ref().map(ToString::to_string),
+        roles: user.roles.clone(),
+        blocked: user.blocked(),
+        created_at: rfc3339(user.created_at),
+    }
+}
+
+fn session_row(session: &Session) -> SessionRow {
+    SessionRow {
+        id: session.id.to_string(),
+        device_name: session.device.name.clone(),
+        ip_address: session.device.ip.map(|ip| ip.to_string()),
+        created_at: rfc3339(session.created_at),
+        last_used_at: rfc3339(session.last_used_at),
+        expires_at: rfc3339(session.absolute_expires_at),
+    }
+}
+
+fn rfc3339(time: OffsetDateTime) -> String {
+    time.format(&Rfc3339).unwrap_or_default()
+}

@@ -1,0 +1,88 @@
+//! What makes `keywheel dev` run without any preparation: a secret of its own, and an account to try things with.
+
+use std::{
+    fs::OpenOptions,
+    io::{ErrorKind, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::Path,
+};
+
+use anyhow::Context;
+use base64::{Engine, engine::general_purpose::STANDARD};
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+
+use super::{App, Surroundings};
+use crate::{auth::accounts::NewAccount, config::Config, crypto::entropy::random, domain::user};
+
+const SECRET_FILE: &str = "secret";
+const DEMO_FILE: &str = "demo-account.json";
+const DEMO_EMAIL: &str = "demo@example.com";
+
+/// An account that `dev` made.
+#[derive(Serialize, Deserialize)]
+pub struct DemoAccount {
+    /// What to sign in as.
+    pub email: String,
+    /// With what, unless it was changed since.
+    pub password: String,
+}
+
+/// Gives the configuration a secret if it has none: the one in the data directory, made on the first start.
+///
+/// # Errors
+/// When the data directory cannot be written.
+pub fn ensure_secret(config: &mut Config, surroundings: &Surroundings) -> anyhow::Result<()> {
+    if config.secret.is_some() {
+        return Ok(());
+    }
+    let secret =
+        keep(&config.data_dir, SECRET_FILE, || STANDARD.encode(random::<32>(&*surroundings.entropy)))?;
+    config.secret = Some(secret);
+    Ok(())
+}
+
+/// The account to try things with, made on the first start. It is an administrator.
+///
+/// # Errors
+/// When the data directory or the database cannot be written.
+pub async fn ensure_demo_account(
+    app: &App,
+    config: &Config,
+    surroundings: &Surroundings,
+) -> anyhow::Result<DemoAccount> {
+    let kept = keep(&config.data_dir, DEMO_FILE, || {
+        let password = super::admin::generated_password(&*surroundings.entropy);
+        let demo = DemoAccount { email: DEMO_EMAIL.to_owned(), password };
+        serde_json::json!(demo).to_string()
+    })?;
+    let demo: DemoAccount = serde_json::from_str(kept.expose_secret()).context("reading the demo account")?;
+    let accounts = app.auth().accounts();
+    if accounts.find(&demo.email).await?.is_none() {
+        let password = demo.password.clone().into();
+        let roles = vec![user::ADMIN.to_owned()];
+        accounts
+            .create(NewAccount { email: &demo.email, username: None, password: &password, roles })
+            .await?;
+    }
+    Ok(demo)
+}
+
+/// The content of a file that only its owner can read; made if it is not there.
+fn keep(folder: &Path, name: &str, make: impl FnOnce() -> String) -> anyhow::Result<SecretString> {
+    let path = folder.join(name);
+    let context = || format!("keeping {}", path.display());
+    std::fs::create_dir_all(folder).with_context(context)?;
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
+        Ok(mut file) => {
+            let content = make();
+            file.write_all(content.as_bytes()).with_context(context)?;
+            file.sync_all().with_context(context)?;
+            Ok(content.into())
+        }
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            Ok(std::fs::read_to_string(&path).with_context(context)?.into())
+        }
+        Err(error) => Err(error).with_context(context),
+    }
+}

@@ -1,0 +1,33 @@
+//! The schema of the database: bringing it up to date, and refusing any other.
+
+use anyhow::{Context, bail};
+use migration::{Migrator, MigratorTrait};
+
+use crate::store::Store;
+
+/// Takes the steps that are missing; returns their names.
+pub(super) async fn migrate(store: &Store) -> anyhow::Result<Vec<String>> {
+    let pending = pending(store).await?;
+    Migrator::up(store.for_migration(), None).await.context("migrating the database")?;
+    Ok(pending)
+}
+
+/// Refuses a database that is older or newer than this program: it would be misread.
+pub(super) async fn require_current(store: &Store) -> anyhow::Result<()> {
+    let pending = pending(store).await?;
+    if !pending.is_empty() {
+        bail!(
+            "the schema of the database is older than this keywheel ({} migrations are missing): run `keywheel \
+             migrate` first, or `keywheel serve --migrate`",
+            pending.len()
+        );
+    }
+    Ok(())
+}
+
+async fn pending(store: &Store) -> anyhow::Result<Vec<String>> {
+    let pending = Migrator::get_pending_migrations_read_only(store.for_migration())
+        .await
+        .context("the schema of the database cannot be read, or is newer than this keywheel")?;
+    Ok(pending.iter().map(|migration| migration.name().to_owned()).collect())
+}

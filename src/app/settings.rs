@@ -1,0 +1,69 @@
+//! From the configuration to what each module wants to know of it.
+
+use url::Url;
+
+use crate::{
+    auth::AuthSettings,
+    config::Config,
+    crypto::{hasher::HasherSettings, jwt::AccessTokenSettings},
+    domain::{password::PasswordPolicy, rotation::RotationPolicy},
+    graphql::GraphQLSettings,
+    http::HttpSettings,
+};
+
+/// `iss`: the public URL without a slash at the end, as people write it.
+pub(super) fn issuer(public_url: &Url) -> String {
+    public_url.as_str().trim_end_matches('/').to_owned()
+}
+
+pub(super) fn auth_settings(config: &Config) -> AuthSettings {
+    AuthSettings {
+        registration_open: config.registration_open,
+        default_delivery: config.sessions.default_delivery,
+        idle_timeout: config.sessions.idle_timeout,
+        absolute_timeout: config.sessions.absolute_timeout,
+        max_per_user: config.sessions.max_per_user,
+        rotation: RotationPolicy {
+            race_window: config.tokens.race_window,
+            retry_window: config.tokens.retry_window,
+            cookie_keep: config.tokens.cookie_keep,
+        },
+    }
+}
+
+pub(super) fn access_tokens(config: &Config) -> AccessTokenSettings {
+    AccessTokenSettings {
+        issuer: issuer(&config.public_url),
+        audience: config.tokens.audience.clone(),
+        ttl: config.tokens.access_ttl,
+    }
+}
+
+pub(super) fn password_policy(config: &Config) -> PasswordPolicy {
+    PasswordPolicy { min_length: config.passwords.min_length }
+}
+
+pub(super) fn hasher(config: &Config) -> HasherSettings {
+    let passwords = &config.passwords;
+    HasherSettings {
+        memory_kib: passwords.memory_kib,
+        iterations: passwords.iterations,
+        parallelism: passwords.parallelism,
+        workers: passwords.workers,
+        queue: passwords.queue,
+        deadline: passwords.deadline,
+    }
+}
+
+pub(super) fn graphql(config: &Config) -> GraphQLSettings {
+    GraphQLSettings { introspection: config.introspection, password_min_length: config.passwords.min_length }
+}
+
+pub(super) fn http(config: &Config) -> HttpSettings {
+    HttpSettings {
+        public_url: config.public_url.clone(),
+        allowed_origins: config.allowed_origins.clone(),
+        trusted_proxies: config.trusted_proxies.clone(),
+        explorer: config.explorer,
+    }
+}

@@ -1,0 +1,92 @@
+//! The command line.
+
+mod output;
+mod serve;
+mod user;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use crate::{
+    app,
+    config::{Config, Profile},
+};
+
+/// An authentication server that speaks GraphQL.
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true)]
+pub struct Cli {
+    /// The configuration file; `keywheel.toml` in this folder otherwise, if it is there
+    #[arg(long, global = true, env = "KEYWHEEL_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server
+    Serve {
+        /// Bring the schema of the database up to date first
+        #[arg(long)]
+        migrate: bool,
+    },
+    /// Run the server on this machine, with an explorer, a generated secret and a demo account
+    Dev,
+    /// Bring the schema of the database up to date
+    Migrate,
+    /// Print the GraphQL schema
+    Schema,
+    /// Make, list and block accounts, and end their sessions
+    User {
+        #[command(subcommand)]
+        command: user::Command,
+    },
+    /// Look at the configuration
+    Config {
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Say whether the configuration can be used
+    Check,
+}
+
+impl Cli {
+    /// Does what the command line asks for.
+    ///
+    /// # Errors
+    /// Says what is wrong, for the person at the terminal.
+    pub async fn run(self) -> anyhow::Result<()> {
+        let profile = if matches!(self.command, Command::Dev) { Profile::Dev } else { Profile::Serve };
+        let load = || Config::load(self.config.as_deref(), profile);
+        match self.command {
+            Command::Serve { migrate } => serve::serve(load()?, migrate).await,
+            Command::Dev => serve::dev(load()?).await,
+            Command::Migrate => {
+                let steps = app::migrate(&load()?).await?;
+                output::line(match steps.len() {
+                    0 => "The schema is up to date.".to_owned(),
+                    _ => format!("Migrated: {}", steps.join(", ")),
+                });
+                Ok(())
+            }
+            Command::Schema => {
+                output::text(&app::sdl());
+                Ok(())
+            }
+            Command::User { command } => user::run(command, &load()?).await,
+            Command::Config { command: ConfigCommand::Check } => {
+                let config = load()?;
+                app::check_secret(&config)?;
+                output::line("The configuration can be used.".to_owned());
+                Ok(())
+            }
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! `serve` and `dev`.
+
+use anyhow::Context;
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
+
+use super::output;
+use crate::{
+    app::{self, App, Surroundings, dev},
+    config::Config,
+};
+
+pub(super) async fn serve(config: Config, migrate: bool) -> anyhow::Result<()> {
+    app::start_logging(app::LogFormat::Json);
+    app::check_secret(&config)?;
+    if migrate {
+        app::migrate(&config).await?;
+    }
+    let app = App::build(&config, Surroundings::default()).await?;
+    let listener = listen(&config).await?;
+    tracing::info!(address = %listener.local_addr()?, public_url = %config.public_url, "listening");
+    app.run(listener, told_to_stop()?).await
+}
+
+pub(super) async fn dev(mut config: Config) -> anyhow::Result<()> {
+    app::start_logging(app::LogFormat::Pretty);
+    let surroundings = Surroundings::default();
+    dev::ensure_secret(&mut config, &surroundings)?;
+    app::migrate(&config).await?;
+    let app = App::build(&config, surroundings.clone()).await?;
+    let demo = dev::ensure_demo_account(&app, &config, &surroundings).await?;
+    let listener = listen(&config).await?;
+    let base = config.public_url.as_str().trim_end_matches('/').to_owned();
+    output::text(&format!(
+        "\n  Explorer   {base}/explorer\n  GraphQL    {base}/graphql\n  Sign in    {}\n  Password   {}\n  Data       \
+         {}\n\n",
+        demo.email,
+        demo.password,
+        config.data_dir.display(),
+    ));
+    app.run(listener, told_to_stop()?).await
+}
+
+async fn listen(config: &Config) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(config.listen)
+        .await
+        .with_context(|| format!("listening on {} (setting `listen`)", config.listen))
+}
+
+/// Completes at Ctrl-C or SIGTERM.
+fn told_to_stop() -> anyhow::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping: what is under way is finished first");
+    })
+}

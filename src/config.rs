@@ -1,0 +1,171 @@
+//! Configuration: the file `keywheel.toml`, then the environment.
+//!
+//! What comes out is parsed and within range, so that nothing behind it has to doubt it.
+
+mod sources;
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use ipnet::IpNet;
+use secrecy::SecretString;
+use thiserror::Error;
+use url::Url;
+
+use self::sources::Raw;
+use crate::domain::session::Delivery;
+
+/// What the command line asks for, where that changes a default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Profile {
+    /// For a developer's machine: explorer and introspection are on.
+    Dev,
+    /// For everything else.
+    Serve,
+}
+
+/// Every setting, parsed.
+#[derive(Debug)]
+pub struct Config {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// Where clients reach the server: the issuer of tokens. Never taken from a request.
+    pub public_url: Url,
+    /// The database.
+    pub database_url: SecretString,
+    /// Where `dev` keeps its secret and its database.
+    pub data_dir: PathBuf,
+    /// The server secret, as text; from the environment or a file.
+    pub secret: Option<SecretString>,
+    /// Origins of the browser apps that may read answers and use the cookie.
+    pub allowed_origins: Vec<Url>,
+    /// Networks whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// `[tokens]`.
+    pub tokens: Tokens,
+    /// `[sessions]`.
+    pub sessions: Sessions,
+    /// `[passwords]`.
+    pub passwords: Passwords,
+    /// Whether anybody may make an account.
+    pub registration_open: bool,
+    /// Whether the explorer is served.
+    pub explorer: bool,
+    /// Whether the schema can be queried.
+    pub introspection: bool,
+}
+
+/// How tokens live.
+#[derive(Debug, Clone)]
+pub struct Tokens {
+    /// How long an access token is good for.
+    pub access_ttl: Duration,
+    /// `aud` of access tokens.
+    pub audience: String,
+    /// How long the previous refresh token is taken again, when the rotation came without a retry key.
+    pub retry_window: Duration,
+    /// How long the previous refresh token is taken from anybody.
+    pub race_window: Duration,
+    /// How long a refresh token in a cookie is kept instead of rotated.
+    pub cookie_keep: Duration,
+}
+
+/// How sessions live.
+#[derive(Debug, Clone)]
+pub struct Sessions {
+    /// Unused for this long, a session ends.
+    pub idle_timeout: Duration,
+    /// A session ends after this long in any case.
+    pub absolute_timeout: Duration,
+    /// Live sessions of one user.
+    pub max_per_user: u64,
+    /// How the refresh token travels when the client does not say.
+    pub default_delivery: Delivery,
+}
+
+/// What passwords must be, and how they are hashed.
+#[derive(Debug, Clone)]
+pub struct Passwords {
+    /// In characters.
+    pub min_length: usize,
+    /// Argon2 memory.
+    pub memory_kib: u32,
+    /// Argon2 passes.
+    pub iterations: u32,
+    /// Argon2 lanes.
+    pub parallelism: u32,
+    /// Hashing threads; 0 means one for each core.
+    pub workers: usize,
+    /// Callers that may wait for a hash.
+    pub queue: usize,
+    /// How long they wait at most.
+    pub deadline: Duration,
+}
+
+/// Why the configuration cannot be used.
+#[derive(Debug, Error)]
+pub enum ConfigError {
+    /// The file is not there, or cannot be read.
+    #[error("cannot read {path}: {error}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// Not TOML, an unknown key, or a value of the wrong type. The text names the key.
+    #[error("{0}")]
+    Malformed(String),
+    /// A value that makes no sense.
+    #[error("{key}: {why}")]
+    Invalid {
+        /// The key, with its section.
+        key: &'static str,
+        /// What is wrong.
+        why: String,
+    },
+}
+
+impl ConfigError {
+    fn invalid(key: &'static str, why: impl ToString) -> Self {
+        Self::Invalid { key, why: why.to_string() }
+    }
+}
+
+/// The file that is read when none is named and it is there.
+pub const DEFAULT_FILE: &str = "keywheel.toml";
+
+impl Config {
+    /// Reads the file and the environment of the process.
+    ///
+    /// # Errors
+    /// Names the key that is unknown or makes no sense.
+    pub fn load(file: Option<&Path>, profile: Profile) -> Result<Self, ConfigError> {
+        let text = match file {
+            Some(path) => read(path)?,
+            None if Path::new(DEFAULT_FILE).exists() => read(Path::new(DEFAULT_FILE))?,
+            None => String::new(),
+        };
+        Self::parse(&text, std::env::vars(), profile)
+    }
+
+    /// Puts a configuration together from the text of a file and environment variables.
+    ///
+    /// # Errors
+    /// Names the key that is unknown or makes no sense.
+    pub fn parse(
+        file: &str,
+        environment: impl IntoIterator<Item = (String, String)>,
+        profile: Profile,
+    ) -> Result<Self, ConfigError> {
+        let (raw, secret) = Raw::read(file, environment)?;
+        raw.check(secret, profile)
+    }
+}
+
+fn read(path: &Path) -> Result<String, ConfigError> {
+    std::fs::read_to_string(path).map_err(|error| ConfigError::Unreadable { path: path.to_owned(), error })
+}
