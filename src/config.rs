@@ -2,6 +2,8 @@
 //!
 //! What comes out is parsed and within range, so that nothing behind it has to doubt it.
 
+mod check;
+mod raw;
 mod sources;
 
 use std::{
@@ -15,7 +17,7 @@ use secrecy::SecretString;
 use thiserror::Error;
 use url::Url;
 
-use self::sources::Raw;
+use self::raw::Raw;
 use crate::domain::session::Delivery;
 
 /// What the command line asks for, where that changes a default.

@@ -56,6 +56,9 @@ pub const MAX_REPLAYS: u32 = 10;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {
     /// Exchange it: move the row from one generation to another and answer with the token of the latter.
+    ///
+    /// When `to` is `from + 2`, the rotation in between was lost in a crash. This one must be on disk before it is
+    /// answered, whatever the durability of others: a second loss would look like [`Self::RolledBack`].
     Rotate {
         /// The generation the row must still have.
         from: u64,

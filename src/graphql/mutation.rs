@@ -33,6 +33,7 @@ use crate::{
 
 pub(super) struct Mutation;
 
+/// What can be done.
 #[Object]
 impl Mutation {
     /// Sign in with an email address or username, and start a session.

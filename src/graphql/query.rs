@@ -12,6 +12,9 @@ use crate::{auth::sessions, domain::ids::NodeId};
 
 pub(super) struct Query;
 
+/// Conventions of the whole schema: a failed operation is a top-level error whose `extensions.code` is an `ErrorCode`;
+/// every mutation takes one `input` and returns one payload object; ids are opaque, prefixed and globally unique
+/// (`usr_…`, `ses_…`); durations are whole seconds from now.
 #[Object]
 impl Query {
     /// Any object of this schema by its id, when the caller may see it. For Relay's refetching; left out of the federated schema.

@@ -32,9 +32,9 @@ pub(super) enum Node {
     Session(Session),
 }
 
-/// A person who can sign in.
 pub(super) struct User(pub(super) user::User);
 
+/// A person who can sign in.
 #[Object]
 impl User {
     async fn id(&self) -> ID {
@@ -85,9 +85,9 @@ pub(super) enum TokenType {
     Dpop,
 }
 
-/// An RFC 3339 timestamp in UTC.
 pub(super) struct DateTime(pub(super) OffsetDateTime);
 
+/// An RFC 3339 timestamp in UTC.
 #[Scalar(name = "DateTime", specified_by_url = "https://datatracker.ietf.org/doc/html/rfc3339")]
 impl ScalarType for DateTime {
     fn parse(value: Value) -> InputValueResult<Self> {

@@ -18,10 +18,10 @@ use crate::{
 
 const MAX_PAGE: i32 = 100;
 
-/// One signed-in device or app: the life of one refresh token, through all its rotations.
 #[derive(Clone)]
 pub(in crate::graphql) struct Session(Arc<session::Session>);
 
+/// One signed-in device or app: the life of one refresh token, through all its rotations.
 #[Object]
 impl Session {
     pub(in crate::graphql) async fn id(&self) -> ID {

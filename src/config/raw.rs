@@ -1,0 +1,166 @@
+//! The settings as they are written, with their defaults.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use serde::{Deserialize, Deserializer};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Raw {
+    pub(super) listen: SocketAddr,
+    pub(super) public_url: Option<String>,
+    pub(super) database_url: Option<String>,
+    pub(super) data_dir: PathBuf,
+    pub(super) secret_file: Option<PathBuf>,
+    #[serde(deserialize_with = "list")]
+    pub(super) allowed_origins: Vec<String>,
+    #[serde(deserialize_with = "list")]
+    pub(super) trusted_proxies: Vec<String>,
+    pub(super) tokens: RawTokens,
+    pub(super) sessions: RawSessions,
+    pub(super) passwords: RawPasswords,
+    pub(super) registration: RawRegistration,
+    pub(super) graphql: RawGraphQL,
+    pub(super) limits: RawLimits,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawTokens {
+    pub(super) access_ttl: u64,
+    pub(super) algorithm: String,
+    pub(super) audience: String,
+    pub(super) retry_window_ms: u64,
+    pub(super) race_window_ms: u64,
+    pub(super) cookie_keep_ms: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawSessions {
+    pub(super) idle_timeout: u64,
+    pub(super) absolute_timeout: u64,
+    pub(super) max_per_user: u64,
+    pub(super) default_delivery: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawPasswords {
+    pub(super) min_length: usize,
+    pub(super) memory_kib: u32,
+    pub(super) iterations: u32,
+    pub(super) parallelism: u32,
+    pub(super) workers: usize,
+    pub(super) queue: usize,
+    pub(super) deadline_ms: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawRegistration {
+    pub(super) open: bool,
+    pub(super) require_verification: bool,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawGraphQL {
+    pub(super) explorer: Option<bool>,
+    pub(super) introspection: Option<bool>,
+}
+
+/// There are no rate limits yet; the switch is taken so that a deployment can set it today.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawLimits {
+    #[serde(rename = "enabled")]
+    pub(super) _enabled: bool,
+}
+
+impl Default for Raw {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 4000)),
+            public_url: None,
+            database_url: None,
+            data_dir: "keywheel-data".into(),
+            secret_file: None,
+            allowed_origins: Vec::new(),
+            trusted_proxies: Vec::new(),
+            tokens: RawTokens::default(),
+            sessions: RawSessions::default(),
+            passwords: RawPasswords::default(),
+            registration: RawRegistration::default(),
+            graphql: RawGraphQL::default(),
+            limits: RawLimits::default(),
+        }
+    }
+}
+
+impl Default for RawTokens {
+    fn default() -> Self {
+        Self {
+            access_ttl: 300,
+            algorithm: "ES256".to_owned(),
+            audience: "keywheel".to_owned(),
+            retry_window_ms: 30_000,
+            race_window_ms: 5_000,
+            cookie_keep_ms: 5_000,
+        }
+    }
+}
+
+impl Default for RawSessions {
+    fn default() -> Self {
+        Self {
+            idle_timeout: 604_800,
+            absolute_timeout: 2_592_000,
+            max_per_user: 50,
+            default_delivery: "BODY".to_owned(),
+        }
+    }
+}
+
+/// The cost of a hash is what OWASP recommends for Argon2id.
+impl Default for RawPasswords {
+    fn default() -> Self {
+        Self {
+            min_length: 8,
+            memory_kib: 19_456,
+            iterations: 2,
+            parallelism: 1,
+            workers: 0,
+            queue: 64,
+            deadline_ms: 2_000,
+        }
+    }
+}
+
+impl Default for RawRegistration {
+    fn default() -> Self {
+        Self { open: true, require_verification: false }
+    }
+}
+
+impl Default for RawLimits {
+    fn default() -> Self {
+        Self { _enabled: true }
+    }
+}
+
+/// A list, or a text with commas: that is how the environment says it.
+fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "a list of texts, or one text with commas")]
+    enum Either {
+        List(Vec<String>),
+        Text(String),
+    }
+    Ok(match Either::deserialize(deserializer)? {
+        Either::List(items) => items,
+        Either::Text(text) => {
+            text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
+        }
+    })
+}

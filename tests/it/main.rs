@@ -1,0 +1,19 @@
+//! The integration tests: the real server on a real database, driven through HTTP and GraphQL.
+
+mod support;
+
+mod accounts;
+mod cli;
+mod config;
+mod cookies;
+mod hashing;
+mod http;
+mod layering;
+mod limits;
+mod logs;
+mod refresh;
+mod rotation_rule;
+mod schema;
+mod server;
+mod sessions;
+mod tokens;

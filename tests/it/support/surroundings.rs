@@ -1,0 +1,52 @@
+//! A clock whose hands are turned by the test, and randomness that is the same in every run.
+
+use std::{
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use keywheel::{
+    clock::Clock,
+    crypto::{entropy::Entropy, sha256},
+};
+use time::{OffsetDateTime, macros::datetime};
+
+pub(crate) struct TestClock(Mutex<OffsetDateTime>);
+
+impl Default for TestClock {
+    fn default() -> Self {
+        Self(Mutex::new(datetime!(2030-01-02 03:04:05 UTC)))
+    }
+}
+
+impl TestClock {
+    pub(crate) fn advance(&self, by: Duration) {
+        *self.0.lock().unwrap() += by;
+    }
+
+    pub(crate) fn turn_back(&self, by: Duration) {
+        *self.0.lock().unwrap() -= by;
+    }
+}
+
+impl Clock for TestClock {
+    fn now(&self) -> OffsetDateTime {
+        *self.0.lock().unwrap()
+    }
+}
+
+/// SHA-256 of a counter.
+#[derive(Default)]
+pub(crate) struct SeededEntropy(AtomicU64);
+
+impl Entropy for SeededEntropy {
+    fn fill(&self, buffer: &mut [u8]) {
+        for chunk in buffer.chunks_mut(32) {
+            let block = sha256(&self.0.fetch_add(1, Ordering::Relaxed).to_be_bytes());
+            chunk.copy_from_slice(&block[..chunk.len()]);
+        }
+    }
+}
