@@ -20,7 +20,7 @@ use crate::{
     clock::{SharedClock, SystemClock},
     config::Config,
     crypto::{
-        entropy::{OsEntropy, SharedEntropy},
+        entropy::{OsEntropy, SharedEntropy, random},
         hasher::Hasher,
         jwt::AccessTokens,
         keyring::{Keyring, SealedKey, SigningKey},
@@ -76,7 +76,9 @@ impl App {
             auth_settings(config),
         ));
         let api = Api::new(Arc::clone(&auth), &graphql(config));
-        let router = router(api, Arc::clone(&auth), surroundings.entropy, http(config));
+        let entropy = surroundings.entropy;
+        let request_ids = Arc::new(move || u128::from_be_bytes(random(&*entropy)));
+        let router = router(api, Arc::clone(&auth), request_ids, http(config));
         Ok(Self { router, auth, store })
     }
 

@@ -25,7 +25,6 @@ use url::Url;
 use self::{layers::Envelope, origin::Origins};
 use crate::{
     auth::Auth,
-    crypto::entropy::SharedEntropy,
     graphql::{Api, sdl},
 };
 
@@ -42,6 +41,9 @@ pub struct HttpSettings {
     pub explorer: bool,
 }
 
+/// Makes the random names of requests.
+pub type RequestIds = Arc<dyn Fn() -> u128 + Send + Sync>;
+
 /// What handlers share.
 struct Http {
     api: Api,
@@ -52,10 +54,10 @@ struct Http {
 }
 
 /// Every route, and the layers around them, the outermost last.
-pub fn router(api: Api, auth: Arc<Auth>, entropy: SharedEntropy, settings: HttpSettings) -> Router {
+pub fn router(api: Api, auth: Arc<Auth>, request_ids: RequestIds, settings: HttpSettings) -> Router {
     let origins = Origins::new(&settings.public_url, &settings.allowed_origins);
     let cors = origins.cors();
-    let envelope = Arc::new(Envelope { entropy, trusted_proxies: settings.trusted_proxies });
+    let envelope = Arc::new(Envelope { request_ids, trusted_proxies: settings.trusted_proxies });
     let http = Arc::new(Http { api, auth, origins, explorer: settings.explorer, sdl: sdl() });
 
     let routes = Router::new()

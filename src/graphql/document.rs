@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use async_graphql::parser::{
     self,
-    types::{DocumentOperations, ExecutableDocument, OperationType},
+    types::{DocumentOperations, ExecutableDocument, OperationDefinition, OperationType},
 };
 
 use self::measure::Measure;
@@ -36,6 +36,7 @@ pub struct Operation {
     name: Option<String>,
     kind: OperationType,
     root_fields: Vec<Arc<str>>,
+    required_variables: Vec<String>,
 }
 
 impl Operation {
@@ -63,8 +64,9 @@ impl Operation {
         if root_fields.iter().filter(|name| gate::takes_credential(name)).count() > 1 {
             return Err(too_complex("The operation has more than one field that takes a credential."));
         }
+        let required_variables = required_variables(operation);
         let kind = operation.ty;
-        Ok(Self { name, kind, root_fields, document })
+        Ok(Self { name, kind, root_fields, required_variables, document })
     }
 
     /// The name of the operation, if it has one.
@@ -84,6 +86,15 @@ impl Operation {
         self.root_fields.iter().map(AsRef::as_ref)
     }
 
+    /// Refuses an operation that lacks a variable it cannot do without. The executor would find out in the middle.
+    ///
+    /// # Errors
+    /// GRAPHQL_VALIDATION_FAILED.
+    pub fn check_variables(&self, has_value: impl Fn(&str) -> bool) -> Result<(), ApiError> {
+        let missing = self.required_variables.iter().any(|name| !has_value(name));
+        if missing { Err(invalid("A variable that must not be null has no value.")) } else { Ok(()) }
+    }
+
     /// The document, so that it is not parsed again.
     #[must_use]
     pub fn into_document(self) -> ExecutableDocument {
@@ -91,7 +102,15 @@ impl Operation {
     }
 }
 
-type Picked<'a> = (Option<String>, &'a parser::types::OperationDefinition);
+fn required_variables(operation: &OperationDefinition) -> Vec<String> {
+    let definitions = operation.variable_definitions.iter().map(|definition| &definition.node);
+    definitions
+        .filter(|definition| !definition.var_type.node.nullable && definition.default_value.is_none())
+        .map(|definition| definition.name.node.to_string())
+        .collect()
+}
+
+type Picked<'a> = (Option<String>, &'a OperationDefinition);
 
 /// GraphQL specification, `GetOperation`.
 fn pick<'a>(document: &'a ExecutableDocument, wanted: Option<&str>) -> Result<Picked<'a>, ApiError> {

@@ -82,6 +82,7 @@ impl Exchange<'_> {
     async fn run(&mut self, body: Body, mut context: RequestContext) -> Result<Response, Refusal> {
         let parameters = self.parameters(body).await?;
         let operation = Operation::read(&parameters.query, parameters.operation_name())?;
+        operation.check_variables(|name| parameters.has_variable(name))?;
         self.report.operation = operation.name().map(str::to_owned);
         self.check(&operation)?;
         context.cookie = self.cookie(context.origin_allowed())?;
@@ -103,6 +104,10 @@ impl Exchange<'_> {
     fn check(&self, operation: &Operation) -> Result<(), Refusal> {
         if self.parts.method == Method::GET && operation.kind() != OperationType::Query {
             return Err(Refusal::method("POST", "Only queries can be sent with GET."));
+        }
+        if operation.kind() == OperationType::Subscription {
+            let message = "Subscriptions are not served here.";
+            return Err(ApiError::new(ErrorCode::GraphqlValidationFailed, message).into());
         }
         let introspects = operation.root_fields().any(|name| name == "__schema" || name == "__type");
         if introspects && !self.http.api.introspection() {

@@ -17,14 +17,12 @@ use ipnet::IpNet;
 use tracing::Instrument;
 
 use super::{
+    RequestIds,
     client_address::{PeerAddress, client_address},
     negotiation::Media,
     respond::{Refusal, Report},
 };
-use crate::{
-    crypto::entropy::{SharedEntropy, random},
-    graphql::error::ApiError,
-};
+use crate::graphql::error::ApiError;
 
 /// For the whole of a request; what takes longer is given up.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -34,6 +32,11 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) struct RequestId(HeaderValue);
 
 impl RequestId {
+    fn new(random: u128) -> Self {
+        let header = HeaderValue::from_str(&format!("{random:032x}"));
+        Self(header.unwrap_or(HeaderValue::from_static("unknown")))
+    }
+
     pub(super) fn as_str(&self) -> &str {
         self.0.to_str().unwrap_or_default()
     }
@@ -45,7 +48,7 @@ pub(super) struct ClientAddress(pub(super) IpAddr);
 
 /// What the outermost layer needs.
 pub(super) struct Envelope {
-    pub(super) entropy: SharedEntropy,
+    pub(super) request_ids: RequestIds,
     pub(super) trusted_proxies: Vec<IpNet>,
 }
 
@@ -56,7 +59,7 @@ pub(super) async fn envelope(
     next: Next,
 ) -> Response {
     let started = Instant::now();
-    let id = request_id(&envelope.entropy);
+    let id = RequestId::new((envelope.request_ids)());
     let peer =
         request.extensions().get().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |PeerAddress(peer)| *peer);
     let client = client_address(peer, request.headers(), &envelope.trusted_proxies);
@@ -121,10 +124,4 @@ fn fault(error: ApiError, status: StatusCode, id: Option<RequestId>) -> Response
         .headers_mut()
         .insert(header::CONTENT_TYPE, HeaderValue::from_static(Media::Legacy.content_type()));
     response
-}
-
-fn request_id(entropy: &SharedEntropy) -> RequestId {
-    let id = u128::from_be_bytes(random(&**entropy));
-    let header = HeaderValue::from_str(&format!("{id:032x}"));
-    RequestId(header.unwrap_or(HeaderValue::from_static("unknown")))
 }

@@ -69,6 +69,14 @@ impl Parameters {
         self.operation_name.as_deref().filter(|name| !name.is_empty())
     }
 
+    /// Whether a variable has a value other than null.
+    pub(super) fn has_variable(&self, name: &str) -> bool {
+        self.variables
+            .as_ref()
+            .and_then(|variables| variables.get(name))
+            .is_some_and(|value| !value.is_null())
+    }
+
     pub(super) fn into_variables(self) -> Variables {
         Variables::from_json(Value::Object(self.variables.unwrap_or_default()))
     }

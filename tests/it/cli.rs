@@ -1,1 +1,182 @@
+//! The program as a person or a script runs it.
 
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    process::{Child, Command, Output, Stdio},
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::support::SECRET;
+
+fn keywheel(folder: &TempDir, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_keywheel"));
+    command.args(arguments).current_dir(folder.path()).env_clear();
+    command.env("KEYWHEEL_PASSWORDS__MEMORY_KIB", "8").env("KEYWHEEL_LISTEN", "127.0.0.1:0");
+    command
+}
+
+fn output(folder: &TempDir, arguments: &[&str]) -> Output {
+    keywheel(folder, arguments).output().unwrap()
+}
+
+#[track_caller]
+fn succeeds(folder: &TempDir, arguments: &[&str]) -> String {
+    let output = output(folder, arguments);
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[track_caller]
+fn fails(folder: &TempDir, arguments: &[&str]) -> String {
+    let output = output(folder, arguments);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(output.stdout.is_empty());
+    String::from_utf8(output.stderr).unwrap()
+}
+
+/// Stops the server even when the test fails.
+struct Server(Child);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Server {
+    /// Runs the program until a line of its output tells something.
+    fn start(mut command: Command, until: impl Fn(&str) -> bool) -> (Self, String) {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let line =
+            lines.by_ref().map(Result::unwrap).find(|line| until(line)).expect("the server said nothing");
+        std::thread::spawn(move || lines.for_each(drop));
+        (Self(child), line)
+    }
+
+    fn terminate(mut self) -> i32 {
+        let id = self.0.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        self.0.wait().unwrap().code().unwrap()
+    }
+}
+
+#[test]
+fn the_schema_is_printed() {
+    assert_eq!(succeeds(&TempDir::new().unwrap(), &["schema"]), keywheel::app::sdl());
+}
+
+#[test]
+fn serving_needs_a_secret_and_says_how_to_make_one() {
+    let folder = TempDir::new().unwrap();
+    let complaint = fails(&folder, &["config", "check"]);
+    assert!(
+        complaint.contains("KEYWHEEL_SECRET") && complaint.contains("openssl rand -base64 32"),
+        "{complaint}"
+    );
+    let served = output(&folder, &["serve", "--migrate"]);
+    assert_eq!(served.status.code(), Some(1));
+    assert!(!folder.path().join("keywheel-data").exists(), "nothing was begun");
+
+    let check = |secret: &str| {
+        keywheel(&folder, &["config", "check"]).env("KEYWHEEL_SECRET", secret).output().unwrap()
+    };
+    let weak = check("c2VjcmV0");
+    assert!(!weak.status.success());
+    assert!(!String::from_utf8_lossy(&weak.stderr).contains("c2VjcmV0"));
+    assert!(check(SECRET).status.success());
+
+    std::fs::write(folder.path().join("secret"), format!("{SECRET}\n")).unwrap();
+    std::fs::write(folder.path().join("keywheel.toml"), "secret_file = \"secret\"\n").unwrap();
+    succeeds(&folder, &["config", "check"]);
+}
+
+#[test]
+fn an_older_schema_is_refused_until_it_is_migrated() {
+    let folder = TempDir::new().unwrap();
+    let serve = |extra: &[&str]| {
+        let mut command = keywheel(&folder, &[&["serve"], extra].concat());
+        command.env("KEYWHEEL_SECRET", SECRET);
+        command
+    };
+    let refused = serve(&[]).output().unwrap();
+    let complaint = String::from_utf8(refused.stderr).unwrap();
+    assert!(
+        complaint.contains("3 migrations are missing") && complaint.contains("keywheel migrate"),
+        "{complaint}"
+    );
+    assert!(fails(&folder, &["user", "list"]).contains("migrate"));
+
+    assert!(succeeds(&folder, &["migrate"]).starts_with("Migrated: m20261123_000001_create_users, "));
+    assert_eq!(succeeds(&folder, &["migrate"]), "The schema is up to date.\n");
+    let (server, line) = Server::start(serve(&[]), |line| line.contains("\"listening\""));
+    let line: Value = serde_json::from_str(&line).unwrap();
+    assert!(line["address"].as_str().unwrap().starts_with("127.0.0.1:"));
+    assert_eq!(server.terminate(), 0);
+}
+
+#[test]
+fn accounts_are_kept_from_the_command_line() {
+    let folder = TempDir::new().unwrap();
+    succeeds(&folder, &["migrate"]);
+    let made: Value = serde_json::from_str(&succeeds(
+        &folder,
+        &["user", "create", "root@example.com", "--admin", "--json"],
+    ))
+    .unwrap();
+    assert_eq!(made["user"]["roles"][0], "admin");
+    assert_eq!(made["password"].as_str().unwrap().len(), 20);
+
+    let mut create = keywheel(&folder, &["user", "create", "alice@example.com", "--password-stdin"]);
+    let mut child = create.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(b"correct horse battery staple\n").unwrap();
+    let mut said = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut said).unwrap();
+    assert!(child.wait().unwrap().success());
+    assert!(said.starts_with("Made alice@example.com (usr_") && !said.contains("horse"), "{said}");
+
+    assert!(
+        fails(&folder, &["user", "create", "alice@example.com"]).contains("Another account has this email")
+    );
+    assert!(fails(&folder, &["user", "create", "nonsense"]).contains("not an email address"));
+    assert!(fails(&folder, &["user", "block", "nobody@example.com"]).contains("there is no account"));
+    assert_eq!(
+        succeeds(&folder, &["user", "block", "alice@example.com"]),
+        "Blocked alice@example.com; 0 sessions ended.\n"
+    );
+    let list: Value = serde_json::from_str(&succeeds(&folder, &["user", "list", "--json"])).unwrap();
+    let states: Vec<_> =
+        list.as_array().unwrap().iter().map(|user| user["blocked"].as_bool().unwrap()).collect();
+    assert_eq!(states, [false, true]);
+    assert!(succeeds(&folder, &["user", "list"]).contains("alice@example.com  blocked"));
+    succeeds(&folder, &["user", "unblock", "alice@example.com"]);
+    assert_eq!(succeeds(&folder, &["user", "sessions", "alice@example.com", "--json"]), "[]\n");
+    assert_eq!(
+        succeeds(&folder, &["user", "revoke", "alice@example.com"]),
+        "Ended 0 sessions of alice@example.com.\n"
+    );
+}
+
+#[test]
+fn dev_needs_nothing_and_keeps_what_it_made() {
+    let folder = TempDir::new().unwrap();
+    let start = || Server::start(keywheel(&folder, &["dev"]), |line| line.contains("Password"));
+    let (server, first) = start();
+    assert_eq!(server.terminate(), 0);
+    for file in ["secret", "demo-account.json"] {
+        let path = folder.path().join("keywheel-data").join(file);
+        assert_eq!(mode(&path), 0o600, "{file}");
+    }
+    let (server, second) = start();
+    assert_eq!(first, second, "the same demo account as before");
+    assert_eq!(server.terminate(), 0);
+}
+
+fn mode(path: &Path) -> u32 {
+    std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+}

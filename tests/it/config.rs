@@ -1,1 +1,113 @@
+//! Configuration: where it comes from, and what is refused.
 
+use std::{fs, path::Path};
+
+use keywheel::config::{Config, ConfigError, Profile};
+use secrecy::ExposeSecret;
+
+fn parse(file: &str, environment: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    let environment = environment.iter().map(|(name, value)| (name.to_string(), value.to_string()));
+    Config::parse(file, environment, Profile::Serve)
+}
+
+#[test]
+fn the_example_says_what_the_defaults_are() {
+    let example =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("keywheel.example.toml")).unwrap();
+    let written = parse(&example, &[]).unwrap();
+    assert_eq!(format!("{written:?}"), format!("{:?}", parse("", &[]).unwrap()));
+    assert_eq!(written.database_url.expose_secret(), parse("", &[]).unwrap().database_url.expose_secret());
+}
+
+#[test]
+fn every_setting_is_in_the_example_and_explained() {
+    let project = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let example = fs::read_to_string(project.join("keywheel.example.toml")).unwrap();
+    let chapter = fs::read_to_string(project.join("docs/configuration.md")).unwrap();
+    let raw = fs::read_to_string(project.join("src/config/raw.rs")).unwrap();
+    let settings: Vec<&str> = raw
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("pub(super) ")?.split_once(": "))
+        .filter(|(_, kind)| !kind.starts_with("Raw"))
+        .map(|(name, _)| name.trim_start_matches('_'))
+        .collect();
+    assert!(settings.len() > 25, "{settings:?}");
+    for name in settings {
+        assert!(example.contains(&format!("{name} = ")), "keywheel.example.toml lacks {name}");
+        assert!(chapter.contains(name), "docs/configuration.md lacks {name}");
+    }
+}
+
+#[test]
+fn the_environment_goes_over_the_file() {
+    let file =
+        "listen = \"127.0.0.1:1\"\nallowed_origins = [\"https://a.example\"]\n[sessions]\nidle_timeout = 5\n";
+    let config = parse(
+        file,
+        &[
+            ("KEYWHEEL_SESSIONS__IDLE_TIMEOUT", "7"),
+            ("KEYWHEEL_TOKENS__RACE_WINDOW_MS", "0"),
+            ("KEYWHEEL_ALLOWED_ORIGINS", "https://b.example, https://c.example"),
+            ("KEYWHEEL_TRUSTED_PROXIES", "10.0.0.0/8,192.0.2.1"),
+            ("KEYWHEEL_LIMITS__ENABLED", "false"),
+            ("KEYWHEEL_GRAPHQL__EXPLORER", "true"),
+            ("KEYWHEEL_DATA_DIR", "/srv/keywheel"),
+            ("KEYWHEEL_CONFIG", "elsewhere.toml"),
+            ("UNRELATED", "x"),
+        ],
+    )
+    .unwrap();
+    assert_eq!(config.sessions.idle_timeout.as_secs(), 7);
+    assert!(config.tokens.race_window.is_zero());
+    assert_eq!(config.listen.port(), 1);
+    assert_eq!(config.public_url.as_str(), "http://localhost:1/");
+    assert_eq!(config.allowed_origins.len(), 2);
+    assert_eq!(config.trusted_proxies.len(), 2);
+    assert!(config.explorer && !config.introspection);
+    assert_eq!(config.database_url.expose_secret(), "sqlite:///srv/keywheel/keywheel.db");
+}
+
+#[test]
+fn what_makes_no_sense_is_refused_by_its_name() {
+    for (file, named) in [
+        ("sesions.idle_timeout = 1", "sesions"),
+        ("sessions.idel_timeout = 1", "sessions.idel_timeout"),
+        ("secret = \"x\"", "secret"),
+        ("listen = \"nowhere\"", "listen"),
+        ("public_url = \"ftp://x\"", "public_url"),
+        ("public_url = \"https://user:pw@x\"", "public_url"),
+        ("database_url = \"postgres://u:hunter2@h/d\"", "database_url"),
+        ("database_url = \"sqlite::memory:\"", "database_url"),
+        ("allowed_origins = [\"*\"]", "allowed_origins"),
+        ("allowed_origins = [\"https://a.example/path\"]", "allowed_origins"),
+        ("trusted_proxies = [\"everybody\"]", "trusted_proxies"),
+        ("tokens.access_ttl = 0", "tokens.access_ttl"),
+        ("tokens.access_ttl = 3601", "tokens.access_ttl"),
+        ("tokens.access_ttl = \"5m\"", "tokens.access_ttl"),
+        ("tokens.retry_window_ms = 60001", "tokens.retry_window_ms"),
+        ("tokens.race_window_ms = -1", "tokens.race_window_ms"),
+        ("tokens.algorithm = \"none\"", "tokens.algorithm"),
+        ("tokens.audience = \"\"", "tokens.audience"),
+        ("sessions.idle_timeout = 0", "sessions.idle_timeout"),
+        ("sessions.max_per_user = 0", "sessions.max_per_user"),
+        ("sessions.default_delivery = \"MAIL\"", "sessions.default_delivery"),
+        ("passwords.min_length = 7", "passwords.min_length"),
+        ("passwords.memory_kib = 7", "passwords.memory_kib"),
+        ("passwords.queue = 0", "passwords.queue"),
+        ("registration.require_verification = true", "registration.require_verification"),
+        ("graphql.explorer = 1", "graphql.explorer"),
+    ] {
+        let error = parse(file, &[]).map(|_| ()).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("{named}: ")), "{file}: {error}");
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+}
+
+#[test]
+fn nothing_secret_is_printed() {
+    let secret = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+    let config =
+        parse("database_url = \"sqlite://private/path.db\"", &[("KEYWHEEL_SECRET", secret)]).unwrap();
+    let printed = format!("{config:?}");
+    assert!(!printed.contains(secret) && !printed.contains("private/path"), "{printed}");
+}

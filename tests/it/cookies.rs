@@ -197,7 +197,8 @@ async fn a_foreign_page_can_neither_sign_anybody_in_nor_send_a_form() {
     browser.login(ALICE, "COOKIE").await.unwrap();
     let body = json!({ "query": "mutation { logout { session { id } } }" }).to_string();
     for form in ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", ""] {
-        let reply = browser.clone().header("content-type", form).send(Method::POST, "/graphql", body.clone()).await;
+        let reply =
+            browser.clone().header("content-type", form).send(Method::POST, "/graphql", body.clone()).await;
         assert_eq!(reply.status, 415, "{form}");
     }
     assert!(browser.refresh_by_cookie().await.is_ok());

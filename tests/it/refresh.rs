@@ -188,11 +188,8 @@ async fn a_refresh_and_a_revocation_race_to_the_same_end() {
             let client = app.client().bearing(&tokens.access);
             client.query("mutation { revokeSessions(input: { scope: ALL }) { signedOut } }").await.data()
         };
-        let refreshed = if round % 2 == 0 {
-            tokio::join!(refresh, revoke).0
-        } else {
-            tokio::join!(revoke, refresh).1
-        };
+        let refreshed =
+            if round % 2 == 0 { tokio::join!(refresh, revoke).0 } else { tokio::join!(revoke, refresh).1 };
         if let Ok(successor) = refreshed {
             assert!(!app.client().bearing(&successor.access).is_signed_in().await);
             refused(app.client().refresh(&successor.refresh).await, INVALID);

@@ -15,11 +15,8 @@ const POLICY: RotationPolicy = RotationPolicy {
     retry_window: Duration::from_secs(30),
     cookie_keep: Duration::from_secs(5),
 };
-const STRICT: RotationPolicy = RotationPolicy {
-    race_window: Duration::ZERO,
-    retry_window: Duration::ZERO,
-    cookie_keep: Duration::ZERO,
-};
+const STRICT: RotationPolicy =
+    RotationPolicy { race_window: Duration::ZERO, retry_window: Duration::ZERO, cookie_keep: Duration::ZERO };
 const KEY: RetryHash = [1; 32];
 const OTHER_KEY: RetryHash = [2; 32];
 
@@ -43,7 +40,10 @@ fn the_current_token_is_exchanged() {
         assert_eq!(decision, Decision::Rotate { from: 7, to: 8 });
     }
     let fresh = Chain { generation: 0, rotated_at: None, retry_hash: None, replays: 0 };
-    assert_eq!(decide(token(0, None), &fresh, Delivery::Cookie, NOW, &POLICY), Decision::Rotate { from: 0, to: 1 });
+    assert_eq!(
+        decide(token(0, None), &fresh, Delivery::Cookie, NOW, &POLICY),
+        Decision::Rotate { from: 0, to: 1 }
+    );
 }
 
 #[test]
@@ -119,7 +119,8 @@ fn one_lost_commit_is_made_up_for_and_two_are_an_alarm() {
 
 #[test]
 fn a_clock_that_runs_behind_makes_no_window_longer_than_it_is() {
-    let rotated_in_the_future = Chain { rotated_at: Some(NOW + Duration::from_secs(3)), ..chain(0, Some(KEY)) };
+    let rotated_in_the_future =
+        Chain { rotated_at: Some(NOW + Duration::from_secs(3)), ..chain(0, Some(KEY)) };
     assert_eq!(by_body(token(6, None), &rotated_in_the_future, &POLICY), Decision::Replay { counted: true });
     assert_eq!(by_body(token(6, None), &rotated_in_the_future, &STRICT), Decision::Reuse);
 }
@@ -142,7 +143,10 @@ enum Step {
     /// The current token comes in.
     Rotate(Option<u8>),
     /// A token that many generations back comes in.
-    Replay { back: u64, key: Option<u8> },
+    Replay {
+        back: u64,
+        key: Option<u8>,
+    },
     Wait(u64),
     Revoke,
     Expire,
@@ -233,7 +237,8 @@ impl World {
         let later = self.now + Duration::from_secs(3600);
         (0..=self.issued)
             .filter(|generation| {
-                let decision = decide(token(*generation, None), &self.chain, self.delivery, later, &self.policy);
+                let decision =
+                    decide(token(*generation, None), &self.chain, self.delivery, later, &self.policy);
                 matches!(decision, Decision::Rotate { .. } | Decision::Keep)
             })
             .collect()

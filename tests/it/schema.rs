@@ -1,1 +1,85 @@
+//! The published schema, and what must keep step with it.
 
+use std::{fs, path::Path};
+
+use keywheel::graphql::{
+    error::ErrorCode,
+    gate::{Access, access, takes_credential},
+};
+
+use crate::support::{ALICE, TestApp};
+
+fn project_file(name: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap()
+}
+
+#[test]
+fn the_file_is_the_schema_that_is_served() {
+    let served = keywheel::app::sdl();
+    assert_eq!(project_file("schema.graphql"), served, "run `just gen` to write schema.graphql again");
+}
+
+#[test]
+fn every_error_code_is_explained() {
+    let explained = project_file("docs/errors.md");
+    for code in ErrorCode::all() {
+        assert!(explained.contains(&format!("`{}`", code.name())), "docs/errors.md lacks {}", code.name());
+    }
+}
+
+/// A field that is added must be placed by hand: open to anybody, or not.
+#[tokio::test]
+async fn the_gate_knows_every_root_field() {
+    let app = TestApp::start().await;
+    let query = "{ __schema { queryType { fields { name } } mutationType { fields { name args { type { ofType { name } } } } } } }";
+    let schema = app.client().query(query).await.data()["__schema"].clone();
+    let names = |kind: &str| -> Vec<String> {
+        let fields = schema[kind]["fields"].as_array().unwrap();
+        fields.iter().map(|field| field["name"].as_str().unwrap().to_owned()).collect()
+    };
+    let placed = |names: Vec<String>| -> Vec<(String, Access, bool)> {
+        names
+            .into_iter()
+            .map(|name| (name.clone(), access([name.as_str()]), takes_credential(&name)))
+            .collect()
+    };
+    let line = |name: &str, access, credential| (name.to_owned(), access, credential);
+    assert_eq!(
+        placed(names("queryType")),
+        [
+            line("node", Access::Optional, false),
+            line("me", Access::Optional, false),
+            line("settings", Access::Public, false),
+        ]
+    );
+    assert_eq!(
+        placed(names("mutationType")),
+        [
+            line("login", Access::Public, true),
+            line("register", Access::Public, true),
+            line("refreshToken", Access::Public, true),
+            line("logout", Access::Tolerant, true),
+            line("revokeSessions", Access::Required, false),
+            line("changePassword", Access::Required, true),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn the_operations_that_clients_are_generated_from_are_accepted() {
+    let app = TestApp::start().await;
+    let tokens = app.sign_in(ALICE).await;
+    for file in ["sign-in", "sessions"] {
+        let document = project_file(&format!("tests/operations/{file}.graphql"));
+        let (fragment, operations) = document.split_once('\n').unwrap();
+        for operation in operations.lines() {
+            let query = format!("{operation} {fragment}");
+            let name = operation.split([' ', '(']).nth(1).unwrap();
+            let body = serde_json::json!({ "query": query, "operationName": name, "variables": {
+                "input": {}, "id": tokens.session, "ids": [tokens.session], "first": 1
+            }});
+            let reply = app.client().send(axum::http::Method::POST, "/graphql", body.to_string()).await;
+            assert!(!reply.text.contains("Unknown"), "{name}: {}", reply.text);
+        }
+    }
+}

@@ -10,6 +10,7 @@ use keywheel::{
     auth::accounts::NewAccount,
     config::{Config, Profile},
 };
+use sqlx::{AssertSqlSafe, Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
 
 pub(crate) use self::client::{Client, Reply, Tokens};
@@ -22,13 +23,14 @@ pub(crate) const BOB: &str = "bob@example.com";
 pub(crate) const PASSWORD: &str = "correct horse battery staple";
 
 /// The default cost of a hash is checked by one test; everywhere else a cheap one will do.
-const CHEAP_HASHES: &str = "passwords.memory_kib = 8\npasswords.iterations = 1\n";
+const CHEAP_HASHES: [&str; 2] = ["passwords.memory_kib = 8", "passwords.iterations = 1"];
 
 /// A server with a database and a clock of its own, and two users.
 pub(crate) struct TestApp {
     app: App,
     pub(crate) clock: Arc<TestClock>,
-    _folder: TempDir,
+    entropy: Arc<SeededEntropy>,
+    folder: TempDir,
 }
 
 impl TestApp {
@@ -40,17 +42,32 @@ impl TestApp {
     /// With settings, as a configuration file would have them.
     pub(crate) async fn with(settings: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let clock = Arc::new(TestClock::default());
-        let config = config(&folder, settings);
-        let surroundings =
-            Surroundings { clock: clock.clone(), entropy: Arc::new(SeededEntropy::default()) };
-        app::migrate(&config).await.unwrap();
-        let app = App::build(&config, surroundings).await.unwrap();
-        let this = Self { app, clock, _folder: folder };
+        app::migrate(&config(&folder, settings)).await.unwrap();
+        let this = Self::open(folder, settings, Arc::default(), Arc::default()).await.unwrap();
         for email in [ALICE, BOB] {
             this.add_user(email, &[]).await;
         }
         this
+    }
+
+    /// The same database and time under a new process.
+    pub(crate) async fn restart(self) -> anyhow::Result<Self> {
+        self.restart_with("").await
+    }
+
+    pub(crate) async fn restart_with(self, settings: &str) -> anyhow::Result<Self> {
+        Self::open(self.folder, settings, self.clock, self.entropy).await
+    }
+
+    async fn open(
+        folder: TempDir,
+        settings: &str,
+        clock: Arc<TestClock>,
+        entropy: Arc<SeededEntropy>,
+    ) -> anyhow::Result<Self> {
+        let surroundings = Surroundings { clock: clock.clone(), entropy: entropy.clone() };
+        let app = App::build(&config(&folder, settings), surroundings).await?;
+        Ok(Self { app, clock, entropy, folder })
     }
 
     /// Adds a user whose password is [`PASSWORD`].
@@ -68,8 +85,9 @@ impl TestApp {
         &self.app
     }
 
-    pub(crate) fn into_app(self) -> (App, TempDir) {
-        (self.app, self._folder)
+    /// The server by itself, to be run on a socket, and the folder that it needs.
+    pub(crate) fn into_parts(self) -> (App, TempDir) {
+        (self.app, self.folder)
     }
 
     /// A client without cookies that sends no `Origin`: an app on a phone.
@@ -91,6 +109,21 @@ impl TestApp {
         self.clock.advance(duration);
     }
 
+    /// Does to the database what somebody with access to it could do.
+    pub(crate) async fn sql(&self, statements: &str) {
+        sqlx::raw_sql(AssertSqlSafe(statements)).execute(&mut self.database().await).await.unwrap();
+    }
+
+    /// Reads one text from the database.
+    pub(crate) async fn sql_text(&self, query: &str) -> String {
+        sqlx::query_scalar(AssertSqlSafe(query)).fetch_one(&mut self.database().await).await.unwrap()
+    }
+
+    async fn database(&self) -> SqliteConnection {
+        let options = SqliteConnectOptions::new().filename(self.folder.path().join("keywheel.db"));
+        SqliteConnection::connect_with(&options).await.unwrap()
+    }
+
     /// How many statements the database was sent meanwhile.
     pub(crate) async fn statements_of<T>(&self, work: impl Future<Output = T>) -> (u64, T) {
         let before = self.app.store().statements();
@@ -100,9 +133,13 @@ impl TestApp {
 }
 
 pub(crate) fn config(folder: &TempDir, settings: &str) -> Config {
-    let database = folder.path().join("keywheel.db");
-    // Keys without a section come first in TOML, so that `settings` may end in one.
-    let file = format!("database_url = \"sqlite://{}\"\n{CHEAP_HASHES}{settings}", database.display());
+    let mut file =
+        format!("database_url = \"sqlite://{}\"\n{settings}", folder.path().join("keywheel.db").display());
+    for cheap in CHEAP_HASHES {
+        if !settings.contains(cheap.split(' ').next().unwrap()) {
+            file += &format!("{cheap}\n");
+        }
+    }
     let secret = [("KEYWHEEL_SECRET".to_owned(), SECRET.to_owned())];
     Config::parse(&file, secret, Profile::Dev).unwrap()
 }

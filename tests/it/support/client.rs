@@ -192,8 +192,9 @@ impl Client {
     }
 
     pub(crate) async fn refresh_reply(&self, input: Value) -> Reply {
-        let query =
-            format!("mutation Refresh($input: RefreshTokenInput) {{ refreshToken(input: $input) {{ {AUTH} }} }}");
+        let query = format!(
+            "mutation Refresh($input: RefreshTokenInput) {{ refreshToken(input: $input) {{ {AUTH} }} }}"
+        );
         self.graphql(&query, json!({ "input": input })).await
     }
 
