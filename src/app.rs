@@ -83,7 +83,6 @@ impl App {
     }
 
     /// Everything that answers HTTP.
-    #[must_use]
     pub fn router(&self) -> &Router {
         &self.router
     }

@@ -132,7 +132,7 @@ pub enum ConfigError {
 }
 
 impl ConfigError {
-    fn invalid(key: &'static str, why: impl ToString) -> Self {
+    fn invalid(key: &'static str, why: &dyn ToString) -> Self {
         Self::Invalid { key, why: why.to_string() }
     }
 }

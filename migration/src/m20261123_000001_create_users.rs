@@ -1,4 +1,7 @@
-use sea_orm_migration::{prelude::*, schema::*};
+use sea_orm_migration::{
+    prelude::*,
+    schema::{big_integer, big_integer_null, boolean, string_len, string_len_null, text, uuid},
+};
 
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;

@@ -1,4 +1,10 @@
-use sea_orm_migration::{prelude::*, schema::*};
+use sea_orm_migration::{
+    prelude::*,
+    schema::{
+        big_integer, big_integer_null, binary_len_null, integer, small_integer, string_len, string_len_null,
+        uuid,
+    },
+};
 
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;

@@ -1,4 +1,7 @@
-use sea_orm_migration::{prelude::*, schema::*};
+use sea_orm_migration::{
+    prelude::*,
+    schema::{big_integer, big_integer_null, small_integer, string_len, var_binary},
+};
 
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;

@@ -75,10 +75,10 @@ fn keep(folder: &Path, name: &str, make: impl FnOnce() -> String) -> anyhow::Res
     std::fs::create_dir_all(folder).with_context(context)?;
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
         Ok(mut file) => {
-            let content = make();
-            file.write_all(content.as_bytes()).with_context(context)?;
+            let new = make();
+            file.write_all(new.as_bytes()).with_context(context)?;
             file.sync_all().with_context(context)?;
-            Ok(content.into())
+            Ok(new.into())
         }
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
             Ok(std::fs::read_to_string(&path).with_context(context)?.into())

@@ -45,10 +45,10 @@ pub async fn login(auth: &Auth, request: Login) -> Result<SignedIn, AuthError> {
     tx.commit().await?;
 
     // The browser forgets the old cookie with this answer: nobody could end that session any more.
-    if let Some(token) = request.replaced_cookie.filter(|_| session.delivery == Delivery::Cookie) {
-        if let Err(error) = auth.end_session_of(&token, Delivery::Cookie, EndReason::Logout).await {
-            tracing::warn!(error = %error, "the session that this sign-in replaced was not ended");
-        }
+    if let Some(token) = request.replaced_cookie.filter(|_| session.delivery == Delivery::Cookie)
+        && let Err(error) = auth.end_session_of(&token, Delivery::Cookie, EndReason::Logout).await
+    {
+        tracing::warn!(error = %error, "the session that this sign-in replaced was not ended");
     }
     auth.signed_in(session, user, access_token)
 }

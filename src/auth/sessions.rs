@@ -115,7 +115,9 @@ pub async fn list(
     first: u32,
     after: Option<&str>,
 ) -> Result<SessionPage, AuthError> {
-    auth.may_see(caller, user.id)?;
+    if !may_see(caller, user.id) {
+        return Err(AuthError::Forbidden);
+    }
     let cursor = match after {
         Some(cursor) => Some(auth.session_at(cursor, user.id).await?),
         None => None,
@@ -139,7 +141,7 @@ pub async fn list(
 /// When the database cannot answer.
 pub async fn find(auth: &Auth, caller: &Caller, id: SessionId) -> Result<Option<Session>, AuthError> {
     let found = sessions::find(auth.store(), id).await?;
-    Ok(found.map(|(session, _)| session).filter(|session| auth.may_see(caller, session.user_id).is_ok()))
+    Ok(found.map(|(session, _)| session).filter(|session| may_see(caller, session.user_id)))
 }
 
 /// One user by id; `None` when there is none that the caller may see.
@@ -147,7 +149,7 @@ pub async fn find(auth: &Auth, caller: &Caller, id: SessionId) -> Result<Option<
 /// # Errors
 /// When the database cannot answer.
 pub async fn find_user(auth: &Auth, caller: &Caller, id: UserId) -> Result<Option<User>, AuthError> {
-    if auth.may_see(caller, id).is_err() {
+    if !may_see(caller, id) {
         return Ok(None);
     }
     Ok(users::find(auth.store(), id).await?)
@@ -178,14 +180,6 @@ impl Auth {
         Ok(sessions::find(self.store(), id).await?.map(|(session, _)| session))
     }
 
-    fn may_see(&self, caller: &Caller, owner: UserId) -> Result<(), AuthError> {
-        if caller.user.id == owner || caller.may(Permission::UsersRead) {
-            Ok(())
-        } else {
-            Err(AuthError::Forbidden)
-        }
-    }
-
     async fn session_at(&self, cursor: &str, owner: UserId) -> Result<Session, AuthError> {
         let unknown = || {
             let invalid = Invalid::new("INVALID_CURSOR", "This is not a cursor of this list.");
@@ -195,4 +189,8 @@ impl Auth {
         let found = sessions::find(self.store(), id).await?.map(|(session, _)| session);
         Ok(found.filter(|session| session.user_id == owner).ok_or_else(unknown)?)
     }
+}
+
+fn may_see(caller: &Caller, owner: UserId) -> bool {
+    caller.user.id == owner || caller.may(Permission::UsersRead)
 }

@@ -13,15 +13,15 @@ use super::{
 use crate::domain::session::Delivery;
 
 const SECOND: Duration = Duration::from_secs(1);
-const HOUR: Duration = Duration::from_secs(3600);
-const TEN_YEARS: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
-const MAX_WINDOW: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_hours(1);
+const TEN_YEARS: Duration = Duration::from_hours(10 * 365 * 24);
+const MAX_WINDOW: Duration = Duration::from_mins(1);
 
 impl Raw {
     pub(super) fn check(self, secret: Option<SecretString>, profile: Profile) -> Result<Config, ConfigError> {
         if self.registration.require_verification {
             let why = "needs mail, which this version does not send yet";
-            return Err(ConfigError::invalid("registration.require_verification", why));
+            return Err(ConfigError::invalid("registration.require_verification", &why));
         }
         let public_url =
             self.public_url.unwrap_or_else(|| format!("http://localhost:{}", self.listen.port()));
@@ -30,7 +30,7 @@ impl Raw {
             .unwrap_or_else(|| format!("sqlite://{}", self.data_dir.join("keywheel.db").display()));
         if !database_url.starts_with("sqlite://") || database_url.contains(":memory:") {
             let why = "must be sqlite://relative/path or sqlite:///absolute/path";
-            return Err(ConfigError::invalid("database_url", why));
+            return Err(ConfigError::invalid("database_url", &why));
         }
         let dev = profile == Profile::Dev;
         Ok(Config {
@@ -62,10 +62,10 @@ impl Raw {
 impl RawTokens {
     fn check(self) -> Result<Tokens, ConfigError> {
         if self.algorithm != "ES256" {
-            return Err(ConfigError::invalid("tokens.algorithm", "must be ES256"));
+            return Err(ConfigError::invalid("tokens.algorithm", &"must be ES256"));
         }
         if self.audience.is_empty() {
-            return Err(ConfigError::invalid("tokens.audience", "must not be empty"));
+            return Err(ConfigError::invalid("tokens.audience", &"must not be empty"));
         }
         let window = |key, millis| within(key, Duration::from_millis(millis), Duration::ZERO..=MAX_WINDOW);
         Ok(Tokens {
@@ -84,7 +84,7 @@ impl RawSessions {
         let default_delivery = match self.default_delivery.as_str() {
             "BODY" => Delivery::Body,
             "COOKIE" => Delivery::Cookie,
-            _ => return Err(ConfigError::invalid("sessions.default_delivery", "must be BODY or COOKIE")),
+            _ => return Err(ConfigError::invalid("sessions.default_delivery", &"must be BODY or COOKIE")),
         };
         Ok(Sessions {
             idle_timeout: lifetime("sessions.idle_timeout", self.idle_timeout)?,
@@ -119,11 +119,11 @@ fn within<T: PartialOrd + std::fmt::Debug>(
     if range.contains(&value) {
         return Ok(value);
     }
-    Err(ConfigError::invalid(key, format!("must be from {:?} to {:?}", range.start(), range.end())))
+    Err(ConfigError::invalid(key, &format!("must be from {:?} to {:?}", range.start(), range.end())))
 }
 
 fn web_url(key: &'static str, text: &str) -> Result<Url, ConfigError> {
-    let url = Url::parse(text).map_err(|error| ConfigError::invalid(key, error))?;
+    let url = Url::parse(text).map_err(|error| ConfigError::invalid(key, &error))?;
     let plain = url.username().is_empty()
         && url.password().is_none()
         && url.query().is_none()
@@ -131,7 +131,7 @@ fn web_url(key: &'static str, text: &str) -> Result<Url, ConfigError> {
     if !matches!(url.scheme(), "http" | "https") || url.host().is_none() || !plain {
         return Err(ConfigError::invalid(
             key,
-            "must be an http or https URL without user, query and fragment",
+            &"must be an http or https URL without user, query and fragment",
         ));
     }
     Ok(url)
@@ -142,7 +142,7 @@ fn origin(text: &str) -> Result<Url, ConfigError> {
     if url.path() != "/" {
         return Err(ConfigError::invalid(
             "allowed_origins",
-            "an origin is scheme, host and port, without a path",
+            &"an origin is scheme, host and port, without a path",
         ));
     }
     Ok(url)
@@ -151,6 +151,6 @@ fn origin(text: &str) -> Result<Url, ConfigError> {
 fn network(text: &str) -> Result<IpNet, ConfigError> {
     let single = || text.parse::<IpAddr>().map(IpNet::from).ok();
     text.parse().ok().or_else(single).ok_or_else(|| {
-        ConfigError::invalid("trusted_proxies", "must be addresses or networks such as 10.0.0.0/8")
+        ConfigError::invalid("trusted_proxies", &"must be addresses or networks such as 10.0.0.0/8")
     })
 }

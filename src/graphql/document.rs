@@ -66,7 +66,7 @@ impl Operation {
         }
         let required_variables = required_variables(operation);
         let kind = operation.ty;
-        Ok(Self { name, kind, root_fields, required_variables, document })
+        Ok(Self { document, name, kind, root_fields, required_variables })
     }
 
     /// The name of the operation, if it has one.
@@ -89,7 +89,7 @@ impl Operation {
     /// Refuses an operation that lacks a variable it cannot do without. The executor would find out in the middle.
     ///
     /// # Errors
-    /// GRAPHQL_VALIDATION_FAILED.
+    /// `GRAPHQL_VALIDATION_FAILED`.
     pub fn check_variables(&self, has_value: impl Fn(&str) -> bool) -> Result<(), ApiError> {
         let missing = self.required_variables.iter().any(|name| !has_value(name));
         if missing { Err(invalid("A variable that must not be null has no value.")) } else { Ok(()) }

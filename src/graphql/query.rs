@@ -31,16 +31,20 @@ impl Query {
 
     /// What a sign-in screen needs to know about this server. Public.
     async fn settings(&self, ctx: &Context<'_>) -> Result<Settings, ApiError> {
-        let shown = ctx.data::<GraphQLSettings>().map_err(|_| ApiError::internal())?;
-        let settings = auth(ctx)?.settings();
-        Ok(Settings {
-            registration_open: settings.registration_open,
-            email_verification_required: false,
-            password_min_length: i32::try_from(shown.password_min_length).unwrap_or(i32::MAX),
-            default_delivery: settings.default_delivery.into(),
-            error_codes: ErrorCode::all().collect(),
-        })
+        current_settings(ctx)
     }
+}
+
+fn current_settings(ctx: &Context<'_>) -> Result<Settings, ApiError> {
+    let shown = ctx.data::<GraphQLSettings>().map_err(|_| ApiError::internal())?;
+    let settings = auth(ctx)?.settings();
+    Ok(Settings {
+        registration_open: settings.registration_open,
+        email_verification_required: false,
+        password_min_length: i32::try_from(shown.password_min_length).unwrap_or(i32::MAX),
+        default_delivery: settings.default_delivery.into(),
+        error_codes: ErrorCode::all().collect(),
+    })
 }
 
 /// Without a caller nothing can be seen; what does not exist and what may not be seen look the same.

@@ -86,7 +86,7 @@ impl RequestContext {
     /// Refuses to set a cookie for a page that may not use it: it would sign somebody in as somebody else.
     ///
     /// # Errors
-    /// ORIGIN_NOT_ALLOWED.
+    /// `ORIGIN_NOT_ALLOWED`.
     pub fn allow_delivery(&self, delivery: Delivery) -> Result<(), ApiError> {
         if delivery == Delivery::Cookie && !self.origin_allowed {
             return Err(ApiError::origin_not_allowed());

@@ -79,7 +79,7 @@ pub(super) async fn envelope(
 fn log(method: &Method, path: &str, response: &Response, took: Duration) {
     let report = response.extensions().get::<Report>().cloned().unwrap_or_default();
     let status = response.status().as_u16();
-    let duration_ms = took.as_micros() as f64 / 1000.0;
+    let duration_ms = took.as_secs_f64() * 1000.0;
     if matches!(path, "/healthz" | "/readyz") && response.status().is_success() {
         tracing::debug!(%method, path, status, duration_ms, "answered");
         return;
@@ -91,13 +91,11 @@ fn log(method: &Method, path: &str, response: &Response, took: Duration) {
 /// Gives up on a request that takes too long.
 pub(super) async fn timeout(request: Request<Body>, next: Next) -> Response {
     let id = request.extensions().get::<RequestId>().cloned();
-    match tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await {
-        Ok(response) => response,
-        Err(_) => {
-            tracing::warn!("the request took too long");
-            fault(ApiError::unavailable(), StatusCode::SERVICE_UNAVAILABLE, id)
-        }
-    }
+    let answer = tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await;
+    answer.unwrap_or_else(|_| {
+        tracing::warn!("the request took too long");
+        fault(ApiError::unavailable(), StatusCode::SERVICE_UNAVAILABLE, id)
+    })
 }
 
 /// Answers for a handler that panicked. The hook of `telemetry` has logged where.

@@ -30,7 +30,7 @@ impl Origins {
 
     /// Cross-origin resource sharing for these origins, with credentials.
     pub(super) fn cors(&self) -> CorsLayer {
-        const MAX_AGE: std::time::Duration = std::time::Duration::from_secs(7200);
+        const MAX_AGE: std::time::Duration = std::time::Duration::from_hours(2);
         let headers = [
             "authorization",
             "content-type",

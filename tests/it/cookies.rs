@@ -162,7 +162,7 @@ async fn only_an_allowed_page_may_use_the_cookie() {
     let with_cookie = || app.client().header("cookie", &format!("{COOKIE}={cookie}")).accepting(MODERN);
 
     for evil in ["https://evil.example", "null", "http://app.example.com", "http://localhost:4001"] {
-        let reply = with_cookie().from_origin(evil).query(REFRESH).await;
+        let reply = with_cookie().at_origin(evil).query(REFRESH).await;
         assert_eq!((reply.status.as_u16(), reply.code().as_str()), (403, "ORIGIN_NOT_ALLOWED"), "{evil}");
         assert!(reply.json().get("data").is_none());
         assert!(reply.set_cookies().is_empty());
@@ -172,7 +172,7 @@ async fn only_an_allowed_page_may_use_the_cookie() {
     assert_eq!(cross_site.query(REFRESH).await.code(), "ORIGIN_NOT_ALLOWED");
 
     for allowed in ["https://app.example.com", ORIGIN] {
-        with_cookie().from_origin(allowed).query(REFRESH).await.data();
+        with_cookie().at_origin(allowed).query(REFRESH).await.data();
     }
     with_cookie().header("sec-fetch-site", "same-origin").query(REFRESH).await.data();
 }
@@ -186,7 +186,7 @@ async fn a_foreign_page_can_neither_sign_anybody_in_nor_send_a_form() {
     ] {
         let kind = if mutation == "login" { "LoginInput" } else { "RegisterInput" };
         let query = format!("mutation ($input: {kind}!) {{ {mutation}(input: $input) {{ __typename }} }}");
-        let foreign = app.client().from_origin("https://evil.example").accepting(MODERN);
+        let foreign = app.client().at_origin("https://evil.example").accepting(MODERN);
         let reply = foreign.graphql(&query, json!({ "input": input })).await;
         assert_eq!((reply.status.as_u16(), reply.code().as_str()), (403, "ORIGIN_NOT_ALLOWED"));
         assert!(reply.set_cookies().is_empty());

@@ -20,7 +20,7 @@ fn settings() -> HasherSettings {
         parallelism: 1,
         workers: 1,
         queue: 64,
-        deadline: Duration::from_secs(60),
+        deadline: Duration::from_mins(1),
     }
 }
 

@@ -138,7 +138,7 @@ async fn queries_can_be_sent_with_get_and_mutations_cannot() {
 async fn only_listed_origins_may_read_answers() {
     let app = TestApp::with("allowed_origins = [\"https://app.example.com\"]\n").await;
     let preflight = async |origin: &str| {
-        let client = app.client().from_origin(origin).header("access-control-request-method", "POST");
+        let client = app.client().at_origin(origin).header("access-control-request-method", "POST");
         let client = client.header("access-control-request-headers", "authorization,content-type");
         client.send(Method::OPTIONS, "/graphql", "").await
     };
@@ -151,7 +151,7 @@ async fn only_listed_origins_may_read_answers() {
     for header in ["authorization", "content-type", "dpop", "traceparent"] {
         assert!(allowed.header("access-control-allow-headers").contains(header));
     }
-    let answer = app.client().from_origin("https://app.example.com").query("{ __typename }").await;
+    let answer = app.client().at_origin("https://app.example.com").query("{ __typename }").await;
     assert_eq!(answer.header("access-control-allow-origin"), "https://app.example.com");
     for header in ["retry-after", "www-authenticate", "dpop-nonce", "date"] {
         assert!(answer.header("access-control-expose-headers").contains(header));

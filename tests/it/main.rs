@@ -1,5 +1,7 @@
 //! The integration tests: the real server on a real database, driven through HTTP and GraphQL.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod support;
 
 mod accounts;

@@ -234,7 +234,7 @@ impl World {
         if self.ended {
             return Vec::new();
         }
-        let later = self.now + Duration::from_secs(3600);
+        let later = self.now + Duration::from_hours(1);
         (0..=self.issued)
             .filter(|generation| {
                 let decision =

@@ -137,7 +137,8 @@ pub(crate) fn config(folder: &TempDir, settings: &str) -> Config {
         format!("database_url = \"sqlite://{}\"\n{settings}", folder.path().join("keywheel.db").display());
     for cheap in CHEAP_HASHES {
         if !settings.contains(cheap.split(' ').next().unwrap()) {
-            file += &format!("{cheap}\n");
+            file.push_str(cheap);
+            file.push('\n');
         }
     }
     let secret = [("KEYWHEEL_SECRET".to_owned(), SECRET.to_owned())];

@@ -29,7 +29,7 @@ impl Session {
     }
 
     /// Whether this request was made with this session.
-    async fn current(&self, ctx: &Context<'_>) -> Result<bool, ApiError> {
+    fn current(&self, ctx: &Context<'_>) -> Result<bool, ApiError> {
         Ok(request(ctx)?.session() == Some(self.0.id))
     }
 

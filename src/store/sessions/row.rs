@@ -128,7 +128,7 @@ pub(super) fn generation(generation: u64) -> i64 {
     i64::try_from(generation).unwrap_or(i64::MAX)
 }
 
-fn name_of<T: PartialEq>(names: &[(T, &'static str)], value: T) -> &'static str {
+fn name_of<T: PartialEq + Copy>(names: &[(T, &'static str)], value: T) -> &'static str {
     names.iter().find(|(known, _)| *known == value).map_or("", |(_, name)| name)
 }
 

@@ -71,7 +71,7 @@ impl Client {
         self
     }
 
-    pub(crate) fn from_origin(mut self, origin: &str) -> Self {
+    pub(crate) fn at_origin(mut self, origin: &str) -> Self {
         self.origin = Some(origin.to_owned());
         self
     }
