@@ -19,9 +19,10 @@ pub(super) async fn serve(config: Config, migrate: bool) -> anyhow::Result<()> {
         app::migrate(&config).await?;
     }
     let app = App::build(&config, Surroundings::default()).await?;
+    let stop = told_to_stop()?;
     let listener = listen(&config).await?;
     tracing::info!(address = %listener.local_addr()?, public_url = %config.public_url, "listening");
-    app.run(listener, told_to_stop()?).await
+    app.run(listener, stop).await
 }
 
 pub(super) async fn dev(mut config: Config) -> anyhow::Result<()> {
@@ -31,6 +32,7 @@ pub(super) async fn dev(mut config: Config) -> anyhow::Result<()> {
     app::migrate(&config).await?;
     let app = App::build(&config, surroundings.clone()).await?;
     let demo = dev::ensure_demo_account(&app, &config, &surroundings).await?;
+    let stop = told_to_stop()?;
     let listener = listen(&config).await?;
     let base = config.public_url.as_str().trim_end_matches('/').to_owned();
     output::text(&format!(
@@ -40,7 +42,7 @@ pub(super) async fn dev(mut config: Config) -> anyhow::Result<()> {
         demo.password,
         config.data_dir.display(),
     ));
-    app.run(listener, told_to_stop()?).await
+    app.run(listener, stop).await
 }
 
 async fn listen(config: &Config) -> anyhow::Result<TcpListener> {

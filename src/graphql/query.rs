@@ -30,6 +30,7 @@ impl Query {
     }
 
     /// What a sign-in screen needs to know about this server. Public.
+    #[expect(clippy::unused_async, reason = "resolvers are async, whether or not they wait")]
     async fn settings(&self, ctx: &Context<'_>) -> Result<Settings, ApiError> {
         current_settings(ctx)
     }

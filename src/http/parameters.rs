@@ -17,6 +17,9 @@ const MAX_BODY: usize = 64 * 1024;
 /// For the whole body, however it trickles in.
 const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// For a body that is too large, after the answer.
+const LINGER: Duration = Duration::from_secs(1);
+
 /// What a client wants to have run.
 #[derive(Deserialize)]
 pub(super) struct Parameters {
@@ -95,19 +98,25 @@ fn is_json(headers: &HeaderMap) -> bool {
         })
 }
 
-async fn read(headers: &HeaderMap, body: Body) -> Result<axum::body::Bytes, Refusal> {
-    let too_large = || Refusal::http(StatusCode::PAYLOAD_TOO_LARGE, "The body is larger than 64 KB.");
+async fn read(headers: &HeaderMap, mut body: Body) -> Result<axum::body::Bytes, Refusal> {
     let announced =
         headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|length| length > MAX_BODY as u64) {
-        return Err(too_large());
+        return Err(too_large(body));
     }
-    match tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, MAX_BODY).collect()).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
+    match tokio::time::timeout(BODY_TIMEOUT, Limited::new(&mut body, MAX_BODY).collect()).await {
+        Ok(Ok(read)) => Ok(read.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large(body)),
         Ok(Err(_)) => Err(bad_request("The body could not be read.")),
         Err(_) => Err(Refusal::http(StatusCode::REQUEST_TIMEOUT, "The body took too long to arrive.")),
     }
+}
+
+/// Many clients read no answer before they have sent all they have, and a connection that is closed on them takes the
+/// answer along. So for a moment the rest is read and thrown away, while the answer is on its way.
+fn too_large(mut body: Body) -> Refusal {
+    tokio::spawn(tokio::time::timeout(LINGER, async move { while let Some(Ok(_)) = body.frame().await {} }));
+    Refusal::http(StatusCode::PAYLOAD_TOO_LARGE, "The body is larger than 64 KB.")
 }
 
 fn bad_request(message: &'static str) -> Refusal {

@@ -1,0 +1,30 @@
+# What there is to do; `just` lists it.
+
+_list:
+    @just --list --unsorted
+
+# Run the server with everything on
+dev:
+    cargo run -- dev
+
+# Run every test
+test:
+    cargo test
+
+# What must hold before a commit
+check: gen-check
+    cargo fmt --check
+    cargo clippy --all-targets -- -D warnings
+    cargo test
+
+# Write the generated files again
+gen:
+    cargo run -- schema > schema.graphql.new && mv schema.graphql.new schema.graphql
+
+# Say whether the generated files are current
+gen-check:
+    cargo test --test it schema::the_file_is_the_schema
+
+# What CI runs
+ci:
+    .ci/run
