@@ -142,16 +142,25 @@ impl Accounts {
         Ok(ended)
     }
 
+    /// Checks a password that the owner of an address and a name wants to have.
+    pub(super) async fn choose_password(
+        &self,
+        typed: &SecretString,
+        email: Option<&EmailAddress>,
+        username: Option<&str>,
+    ) -> Result<Result<Plaintext, Invalid>, AuthError> {
+        let (typed, policy) = (typed.clone(), self.passwords.clone());
+        let about_user = [email.map(EmailAddress::as_str), email.map(EmailAddress::local_part), username]
+            .map(|text| text.unwrap_or_default().to_owned());
+        let choose = move || Plaintext::chosen(&typed, &policy, &about_user.each_ref().map(String::as_str));
+        Ok(self.hasher.run(choose).await?)
+    }
+
     /// Checks the input of a new account, all of it, and hashes the password.
     pub(super) async fn prepare(&self, new: NewAccount<'_>) -> Result<PreparedAccount, AuthError> {
         let email = new.email.parse::<EmailAddress>();
         let username = new.username.map(str::parse::<Username>).transpose();
-        let about_user = [
-            email.as_ref().map_or("", EmailAddress::as_str),
-            email.as_ref().map_or("", EmailAddress::local_part),
-            new.username.unwrap_or_default(),
-        ];
-        let password = Plaintext::chosen(new.password, &self.passwords, &about_user);
+        let password = self.choose_password(new.password, email.as_ref().ok(), new.username).await?;
         let (email, username, password) = match (email, username, password) {
             (Ok(email), Ok(username), Ok(password)) => (email, username, password),
             (email, username, password) => {

@@ -9,7 +9,6 @@ use super::{
 use crate::{
     crypto::hasher::Verdict,
     domain::{
-        email::EmailAddress,
         password::Plaintext,
         session::{EndReason, Session},
         user::Username,
@@ -41,12 +40,11 @@ pub async fn change(
     request: ChangePassword,
 ) -> Result<Vec<Session>, AuthError> {
     let user = &caller.user;
-    let about_user = [
-        user.email.as_ref().map_or("", EmailAddress::as_str),
-        user.email.as_ref().map_or("", EmailAddress::local_part),
-        user.username.as_ref().map_or("", Username::as_str),
-    ];
-    let new = Plaintext::chosen(&request.new, &auth.accounts.passwords, &about_user)
+    let username = user.username.as_ref().map(Username::as_str);
+    let new = auth
+        .accounts
+        .choose_password(&request.new, user.email.as_ref(), username)
+        .await?
         .map_err(|invalid| FieldError::at(&["input", "newPassword"], invalid))?;
     let current = Plaintext::offered(&request.current).ok_or(AuthError::InvalidCredentials)?;
 

@@ -16,7 +16,11 @@ use argon2::{
 };
 use secrecy::{ExposeSecret, SecretString};
 use thiserror::Error;
-use tokio::{sync::oneshot, time::Instant};
+use tokio::{
+    sync::oneshot,
+    time::{Instant, timeout_at},
+};
+use zeroize::Zeroizing;
 
 use super::entropy::{SharedEntropy, random};
 use crate::domain::password::Plaintext;
@@ -70,21 +74,7 @@ pub struct Hasher {
     decoy: Arc<str>,
 }
 
-struct Job {
-    task: Task,
-    deadline: Instant,
-    reply: oneshot::Sender<Result<Reply, HasherError>>,
-}
-
-enum Task {
-    Hash { password: Plaintext, salt: [u8; 16] },
-    Verify { password: Plaintext, stored: SecretString },
-}
-
-enum Reply {
-    Hash(SecretString),
-    Verdict(Verdict),
-}
+type Job = Box<dyn FnOnce(&mut Workbench) + Send>;
 
 impl Hasher {
     /// Starts the threads.
@@ -97,10 +87,11 @@ impl Hasher {
         let (queue, jobs) = mpsc::sync_channel(settings.queue);
         let jobs = Arc::new(Mutex::new(jobs));
         for n in 0..worker_count(settings.workers) {
-            let worker = Worker { jobs: Arc::clone(&jobs), memory: Vec::new(), params: params.clone() };
+            let jobs = Arc::clone(&jobs);
+            let bench = Workbench { memory: Vec::new(), params: params.clone() };
             thread::Builder::new()
                 .name(format!("hasher-{n}"))
-                .spawn(move || worker.run())
+                .spawn(move || work(&jobs, bench))
                 .map_err(|error| HasherError::Argon2(error.to_string()))?;
         }
         let decoy = decoy_hash(&params)?.into();
@@ -112,11 +103,8 @@ impl Hasher {
     /// # Errors
     /// [`HasherError::Busy`] when it would take too long.
     pub async fn hash(&self, password: Plaintext) -> Result<SecretString, HasherError> {
-        let salt = random(&*self.entropy);
-        match self.submit(Task::Hash { password, salt }).await? {
-            Reply::Hash(hash) => Ok(hash),
-            Reply::Verdict(_) => Err(HasherError::Busy),
-        }
+        let salt: [u8; 16] = random(&*self.entropy);
+        self.submit(move |bench| bench.hash(&password, &salt)).await?
     }
 
     /// Compares an offered password with a stored hash.
@@ -124,10 +112,7 @@ impl Hasher {
     /// # Errors
     /// [`HasherError::Busy`] when it would take too long.
     pub async fn verify(&self, password: Plaintext, stored: SecretString) -> Result<Verdict, HasherError> {
-        match self.submit(Task::Verify { password, stored }).await? {
-            Reply::Verdict(verdict) => Ok(verdict),
-            Reply::Hash(_) => Err(HasherError::Busy),
-        }
+        self.submit(move |bench| bench.verify(&password, &stored)).await?
     }
 
     /// Does the work of [`Self::verify`] for an account that does not exist, so that its absence cannot be
@@ -139,49 +124,57 @@ impl Hasher {
         self.verify(password, self.decoy.as_ref().into()).await.map(drop)
     }
 
-    async fn submit(&self, task: Task) -> Result<Reply, HasherError> {
+    /// Does something else that is as dear as a hash, under the same bounds.
+    ///
+    /// # Errors
+    /// [`HasherError::Busy`] when it would take too long.
+    pub async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, HasherError> {
+        self.submit(|_| work()).await
+    }
+
+    async fn submit<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Workbench) -> T + Send + 'static,
+    ) -> Result<T, HasherError> {
         let deadline = Instant::now() + self.deadline;
         let (reply, answer) = oneshot::channel();
-        self.queue.try_send(Job { task, deadline, reply }).map_err(|_| HasherError::Busy)?;
-        match tokio::time::timeout_at(deadline, answer).await {
-            Ok(Ok(result)) => result,
+        let job = Box::new(move |bench: &mut Workbench| {
+            // Otherwise nobody waits for it any more: the caller is gone, or was told that it takes too long.
+            if !reply.is_closed() && Instant::now() < deadline {
+                let _ = reply.send(work(bench));
+            }
+        });
+        self.queue.try_send(job).map_err(|_| HasherError::Busy)?;
+        match timeout_at(deadline, answer).await {
+            Ok(Ok(result)) => Ok(result),
             Ok(Err(_)) | Err(_) => Err(HasherError::Busy),
         }
     }
 }
 
-struct Worker {
-    jobs: Arc<Mutex<mpsc::Receiver<Job>>>,
+/// Takes jobs until the pool is gone.
+fn work(jobs: &Mutex<mpsc::Receiver<Job>>, mut bench: Workbench) {
+    let next = || jobs.lock().ok()?.recv().ok();
+    while let Some(job) = next() {
+        job(&mut bench);
+    }
+}
+
+/// What one thread works with.
+struct Workbench {
+    /// Reused: 19 MiB from the allocator for every hash would grow the process without end.
     memory: Vec<Block>,
     params: Params,
 }
 
-impl Worker {
-    fn run(mut self) {
-        while let Some(job) = self.next_job() {
-            // Nobody waits for it any more: the caller is gone, or was told that it takes too long.
-            if job.reply.is_closed() || job.deadline <= Instant::now() {
-                continue;
-            }
-            let result = self.perform(job.task);
-            let _ = job.reply.send(result);
-        }
-    }
-
-    /// Waits for a job; `None` once the pool is gone.
-    fn next_job(&self) -> Option<Job> {
-        self.jobs.lock().ok()?.recv().ok()
-    }
-
-    fn perform(&mut self, task: Task) -> Result<Reply, HasherError> {
-        match task {
-            Task::Hash { password, salt } => {
-                let output =
-                    self.derive(&self.params.clone(), password.expose(), &salt, Params::DEFAULT_OUTPUT_LEN)?;
-                phc_string(&self.params, &salt, output).map(Reply::Hash)
-            }
-            Task::Verify { password, stored } => self.verify(&password, &stored).map(Reply::Verdict),
-        }
+impl Workbench {
+    fn hash(&mut self, password: &Plaintext, salt: &[u8]) -> Result<SecretString, HasherError> {
+        let params = self.params.clone();
+        let output = self.derive(&params, password, salt, Params::DEFAULT_OUTPUT_LEN)?;
+        phc_string(&params, salt, output)
     }
 
     fn verify(&mut self, password: &Plaintext, stored: &SecretString) -> Result<Verdict, HasherError> {
@@ -190,7 +183,7 @@ impl Worker {
         let (Some(salt), Some(expected)) = (stored.salt, stored.hash) else {
             return Err(HasherError::Argon2("a stored hash has no salt or no output".to_owned()));
         };
-        let output = self.derive(&params, password.expose(), salt.as_ref(), expected.len())?;
+        let output = self.derive(&params, password, salt.as_ref(), expected.len())?;
         // `Output` compares in constant time.
         if output != expected {
             return Ok(Verdict::Wrong);
@@ -202,7 +195,7 @@ impl Worker {
     fn derive(
         &mut self,
         params: &Params,
-        password: &str,
+        password: &Plaintext,
         salt: &[u8],
         length: usize,
     ) -> Result<Output, HasherError> {
@@ -210,9 +203,9 @@ impl Worker {
             self.memory.resize(params.block_count(), Block::default());
         }
         let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params.clone());
-        let mut output = zeroize::Zeroizing::new(vec![0; length]);
+        let mut output = Zeroizing::new(vec![0; length]);
         argon2
-            .hash_password_into_with_memory(password.as_bytes(), salt, &mut output, &mut self.memory)
+            .hash_password_into_with_memory(password.expose().as_bytes(), salt, &mut output, &mut self.memory)
             .map_err(refused)?;
         Output::new(&output).map_err(refused)
     }

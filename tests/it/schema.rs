@@ -83,3 +83,27 @@ async fn the_operations_that_clients_are_generated_from_are_accepted() {
         }
     }
 }
+
+#[tokio::test]
+async fn every_migration_can_be_undone() {
+    use migration::{Migrator, MigratorTrait};
+    let app = TestApp::start().await;
+    let database = app.app().store().for_migration();
+    let tables = "SELECT coalesce(group_concat(name), '') FROM sqlite_schema
+        WHERE type = 'table' AND name NOT LIKE 'sqlite%' AND name <> 'seaql_migrations'";
+    Migrator::down(database, None).await.unwrap();
+    assert_eq!(app.sql_text(tables).await, "");
+    Migrator::up(database, None).await.unwrap();
+    assert_eq!(app.sql_text(tables).await, "users,refresh_sessions,signing_keys");
+}
+
+#[tokio::test]
+async fn a_newer_schema_is_refused() {
+    let app = TestApp::start().await;
+    app.sql(
+        "INSERT INTO seaql_migrations (version, applied_at) VALUES ('m29990101_000001_from_the_future', 0)",
+    )
+    .await;
+    let error = app.restart().await.err().unwrap();
+    assert!(format!("{error:#}").contains("newer than this keywheel"), "{error:#}");
+}
