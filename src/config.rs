@@ -151,7 +151,11 @@ impl Config {
             None if Path::new(DEFAULT_FILE).exists() => read(Path::new(DEFAULT_FILE))?,
             None => String::new(),
         };
-        Self::parse(&text, std::env::vars(), profile)
+        // What is not Unicode is none of ours.
+        let environment = std::env::vars_os();
+        let readable = environment
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        Self::parse(&text, readable, profile)
     }
 
     /// Puts a configuration together from the text of a file and environment variables.

@@ -19,7 +19,6 @@ use axum::{
     routing::{any, get},
 };
 use ipnet::IpNet;
-use tower_http::catch_panic::CatchPanicLayer;
 use url::Url;
 
 use self::{layers::Envelope, origin::Origins};
@@ -69,9 +68,8 @@ pub fn router(api: Api, auth: Arc<Auth>, request_ids: RequestIds, settings: Http
     let routes = if settings.explorer { routes.merge(explorer::router()) } else { routes };
     routes
         .with_state(http)
+        .layer(middleware::from_fn(layers::rescue))
         .layer(cors)
-        .layer(middleware::from_fn(layers::timeout))
-        .layer(CatchPanicLayer::custom(layers::panicked))
         .layer(middleware::from_fn(layers::security_headers))
         .layer(middleware::from_fn_with_state(envelope, layers::envelope))
 }

@@ -16,7 +16,7 @@ enum SigningKeys {
     Slot,
     SealedKey,
     CreatedAt,
-    /// Set once the key signs no more; it may still verify.
+    /// Set once the key is used no more.
     RetiredAt,
 }
 

@@ -1,9 +1,9 @@
 //! What makes `keywheel dev` run without any preparation: a secret of its own, and an account to try things with.
 
 use std::{
-    fs::OpenOptions,
+    fs::{DirBuilder, OpenOptions},
     io::{ErrorKind, Write},
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::Path,
 };
 
@@ -72,7 +72,7 @@ pub async fn ensure_demo_account(
 fn keep(folder: &Path, name: &str, make: impl FnOnce() -> String) -> anyhow::Result<SecretString> {
     let path = folder.join(name);
     let context = || format!("keeping {}", path.display());
-    std::fs::create_dir_all(folder).with_context(context)?;
+    DirBuilder::new().recursive(true).mode(0o700).create(folder).with_context(context)?;
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
         Ok(mut file) => {
             let new = make();

@@ -7,7 +7,7 @@ use crate::{
     crypto::hasher::Verdict,
     domain::{
         password::Plaintext,
-        session::{Delivery, Device, EndReason},
+        session::{Delivery, Device},
         user::{Identifier, User},
     },
     store::users::{self, Credential},
@@ -44,12 +44,7 @@ pub async fn login(auth: &Auth, request: Login) -> Result<SignedIn, AuthError> {
     auth.store_session(&tx, &session).await?;
     tx.commit().await?;
 
-    // The browser forgets the old cookie with this answer: nobody could end that session any more.
-    if let Some(token) = request.replaced_cookie.filter(|_| session.delivery == Delivery::Cookie)
-        && let Err(error) = auth.end_session_of(&token, Delivery::Cookie, EndReason::Logout).await
-    {
-        tracing::warn!(error = %error, "the session that this sign-in replaced was not ended");
-    }
+    auth.end_replaced(&session, request.replaced_cookie).await;
     auth.signed_in(session, user, access_token)
 }
 

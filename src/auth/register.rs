@@ -21,6 +21,8 @@ pub struct Register {
     pub delivery: Delivery,
     /// Where the user signs in.
     pub device: Device,
+    /// The refresh token in the cookie that this sign-in replaces.
+    pub replaced_cookie: Option<SecretString>,
 }
 
 /// Makes an account and signs it in, both or neither.
@@ -48,5 +50,6 @@ pub async fn register(auth: &Auth, request: Register) -> Result<SignedIn, AuthEr
     auth.store_session(&tx, &session).await?;
     tx.commit().await?;
 
+    auth.end_replaced(&session, request.replaced_cookie).await;
     auth.signed_in(session, account.user, access_token)
 }

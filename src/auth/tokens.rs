@@ -11,7 +11,7 @@ use crate::{
     domain::{
         ids::SessionId,
         rotation::Chain,
-        session::{Delivery, Device, Nonce, Session},
+        session::{Delivery, Device, EndReason, Nonce, Session},
         user::User,
     },
     store::{Tx, sessions},
@@ -60,6 +60,16 @@ impl Auth {
         sessions::insert(tx, session).await?;
         sessions::end_surplus(tx, session.user_id, self.settings.max_per_user, session.created_at).await?;
         Ok(())
+    }
+
+    /// Ends the session of the cookie that a new one replaces. The browser forgets the old cookie with this answer, so
+    /// nobody could end that session any more.
+    pub(super) async fn end_replaced(&self, session: &Session, cookie: Option<SecretString>) {
+        if let Some(token) = cookie.filter(|_| session.delivery == Delivery::Cookie)
+            && let Err(error) = self.end_session_of(&token, Delivery::Cookie, EndReason::Logout).await
+        {
+            tracing::warn!(error = %error, "the session that a sign-in replaced was not ended");
+        }
     }
 
     /// Signs an access token for a session.

@@ -123,7 +123,8 @@ fn within<T: PartialOrd + std::fmt::Debug>(
 }
 
 fn web_url(key: &'static str, text: &str) -> Result<Url, ConfigError> {
-    let url = Url::parse(text).map_err(|error| ConfigError::invalid(key, &error))?;
+    let url = Url::parse(text)
+        .map_err(|_| ConfigError::invalid(key, &"must be a URL such as https://auth.example.com"))?;
     let plain = url.username().is_empty()
         && url.password().is_none()
         && url.query().is_none()

@@ -28,6 +28,8 @@ impl Raw {
                 None => {}
                 Some(_) if name == SECRET => secret = Some(value.into()),
                 Some(_) if name == CONFIG_FILE => {}
+                Some(rest) if rest == "PORT" || rest.starts_with("PORT_") || rest.starts_with("SERVICE_") => {
+                }
                 Some(path) => set(&mut settings, &path.to_lowercase(), &value),
             }
         }
@@ -38,6 +40,11 @@ impl Raw {
         }
         Ok((raw, secret))
     }
+}
+
+/// What Kubernetes puts into the environment for a service that is named `keywheel`.
+fn is_service_link(name: &str, value: &str) -> bool {
+    name.starts_with("SERVICE_") || name.starts_with("PORT_") || name == "PORT" && value.contains("://")
 }
 
 /// The variables of the environment, as nested as the file.
@@ -88,11 +95,21 @@ fn sentence(error: &figment::Error) -> String {
         Kind::InvalidType(_, expected) | Kind::InvalidValue(_, expected) => {
             let expected = match expected.as_str() {
                 "u64" | "u32" | "usize" => "a whole number",
+                "socket address" => "an address and a port, such as 127.0.0.1:4000",
+                other if other.starts_with("struct ") => "a section",
                 other => other,
             };
             format!("{path}: must be {expected} (in the {source})")
         }
-        other if path.is_empty() => format!("{other} (in the {source})"),
+        // The TOML parser quotes the line, which may hold a password.
+        other if path.is_empty() => {
+            let text = other.to_string();
+            let lines: Vec<_> = text.lines().filter(|line| !line.contains('|')).collect();
+            format!("{} (in the {source})", lines.join(" "))
+        }
+        Kind::Message(expected) if expected.starts_with("a list") => {
+            format!("{path}: must be {expected} (in the {source})")
+        }
         other => format!("{path}: {other} (in the {source})"),
     }
 }

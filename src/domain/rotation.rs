@@ -43,7 +43,7 @@ pub struct Presented<'a> {
 pub struct RotationPolicy {
     /// For this long the previous token is taken from anybody: two tabs in the same instant.
     pub race_window: Duration,
-    /// For this long the previous token is taken again when the rotation came without a retry key.
+    /// For this long the previous token is taken again when neither the rotation nor the new call has a retry key.
     pub retry_window: Duration,
     /// In cookie delivery, a token younger than this is kept: tabs that share a cookie jar.
     pub cookie_keep: Duration,
@@ -110,7 +110,9 @@ pub fn decide(
     if same_call || token.sender_proven {
         return Decision::Replay { counted: false };
     }
-    let unkeyed_retry = chain.retry_hash.is_none() && rotated_within(policy.retry_window);
+    // A caller with a key has not made a rotation without one, so only another caller without a key is in doubt.
+    let unkeyed = chain.retry_hash.is_none() && token.retry_hash.is_none();
+    let unkeyed_retry = unkeyed && rotated_within(policy.retry_window);
     if !(unkeyed_retry || rotated_within(policy.race_window)) {
         return Decision::Reuse;
     }

@@ -68,6 +68,7 @@ impl Mutation {
                 username: non_empty_text(input.username),
                 delivery,
                 device: request.device(input.device_name.as_deref()),
+                replaced_cookie: request.cookie.clone(),
             },
         )
         .await?;

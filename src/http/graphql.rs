@@ -82,8 +82,8 @@ impl Exchange<'_> {
     async fn run(&mut self, body: Body, mut context: RequestContext) -> Result<Response, Refusal> {
         let parameters = self.parameters(body).await?;
         let operation = Operation::read(&parameters.query, parameters.operation_name())?;
-        operation.check_variables(|name| parameters.has_variable(name))?;
         self.report.operation = operation.name().map(str::to_owned);
+        operation.check_variables(|name| parameters.has_variable(name))?;
         self.check(&operation)?;
         context.cookie = self.cookie(context.origin_allowed())?;
         context.caller = self.caller(gate::access(operation.root_fields())).await?;

@@ -2,17 +2,20 @@
 
 use std::{
     net::{IpAddr, Ipv4Addr},
+    panic::AssertUnwindSafe,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use axum::{
+    Extension,
     body::Body,
     extract::State,
     http::{HeaderValue, Method, Request, StatusCode, header},
     middleware::Next,
     response::Response,
 };
+use futures_util::FutureExt;
 use ipnet::IpNet;
 use tracing::Instrument;
 
@@ -72,11 +75,11 @@ pub(super) async fn envelope(
 
     response.headers_mut().insert("x-request-id", id.0);
     let _entered = span.entered();
-    log(&method, &path, &response, started.elapsed());
+    log(&method, &path, client, &response, started.elapsed());
     response
 }
 
-fn log(method: &Method, path: &str, response: &Response, took: Duration) {
+fn log(method: &Method, path: &str, client: IpAddr, response: &Response, took: Duration) {
     let report = response.extensions().get::<Report>().cloned().unwrap_or_default();
     let status = response.status().as_u16();
     let duration_ms = took.as_secs_f64() * 1000.0;
@@ -85,22 +88,24 @@ fn log(method: &Method, path: &str, response: &Response, took: Duration) {
         return;
     }
     let Report { operation, code, session_id } = report;
-    tracing::info!(%method, path, status, operation, code, session_id, duration_ms, "answered");
+    tracing::info!(%method, path, status, operation, code, session_id, %client, duration_ms, "answered");
 }
 
-/// Gives up on a request that takes too long.
-pub(super) async fn timeout(request: Request<Body>, next: Next) -> Response {
-    let id = request.extensions().get::<RequestId>().cloned();
-    let answer = tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await;
-    answer.unwrap_or_else(|_| {
-        tracing::warn!("the request took too long");
-        fault(ApiError::unavailable(), StatusCode::SERVICE_UNAVAILABLE, id)
-    })
-}
-
-/// Answers for a handler that panicked. The hook of `telemetry` has logged where.
-pub(super) fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
-    fault(ApiError::internal(), StatusCode::INTERNAL_SERVER_ERROR, None)
+/// Answers for a handler that takes too long, or that panicked; the hook of `telemetry` has logged where.
+pub(super) async fn rescue(
+    Extension(id): Extension<RequestId>,
+    request: Request<Body>,
+    next: Next,
+) -> Response {
+    let answer = AssertUnwindSafe(next.run(request)).catch_unwind();
+    match tokio::time::timeout(REQUEST_TIMEOUT, answer).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(_panic)) => fault(ApiError::internal(), StatusCode::INTERNAL_SERVER_ERROR, &id),
+        Err(_elapsed) => {
+            tracing::warn!("the request took too long");
+            fault(ApiError::unavailable(), StatusCode::SERVICE_UNAVAILABLE, &id)
+        }
+    }
 }
 
 /// Headers that every answer has.
@@ -114,12 +119,48 @@ pub(super) async fn security_headers(request: Request<Body>, next: Next) -> Resp
     response
 }
 
-fn fault(error: ApiError, status: StatusCode, id: Option<RequestId>) -> Response {
-    let id = id.unwrap_or(RequestId(HeaderValue::from_static("unknown")));
-    let mut response = Refusal::from(error).respond(Media::Modern, &id);
+/// What the client accepts is not known here; the status tells the truth to everybody.
+fn fault(error: ApiError, status: StatusCode, id: &RequestId) -> Response {
+    let mut response = Refusal::from(error).respond(Media::Legacy, id);
     *response.status_mut() = status;
     response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, HeaderValue::from_static(Media::Legacy.content_type()));
-    response
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{Router, middleware, routing::get};
+    use http_body_util::BodyExt;
+    use tower::ServiceExt;
+
+    use super::*;
+
+    #[expect(clippy::panic, reason = "that is what it is about")]
+    async fn broken() -> Response {
+        panic!("with a secret in its message")
+    }
+
+    async fn ask(handler: Router) -> (u16, String) {
+        let router = handler.layer(middleware::from_fn(rescue)).layer(Extension(RequestId::new(7)));
+        let response = router.oneshot(Request::get("/").body(Body::empty()).unwrap()).await.unwrap();
+        let status = response.status().as_u16();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        (status, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_answered_and_says_nothing() {
+        let (status, body) = ask(Router::new().route("/", get(broken))).await;
+        assert_eq!(status, 500);
+        assert!(
+            body.contains("INTERNAL_SERVER_ERROR") && body.contains("00000007") && !body.contains("secret"),
+            "{body}"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_takes_too_long_is_given_up() {
+        let (status, body) = ask(Router::new().route("/", get(std::future::pending::<Response>))).await;
+        assert_eq!(status, 503);
+        assert!(body.contains("SERVICE_UNAVAILABLE") && body.contains("\"retryAfter\":1"), "{body}");
+    }
 }

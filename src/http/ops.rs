@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::Http;
 
-/// Keys change rarely and are published well before they sign.
+/// Keys change rarely.
 const JWKS_CACHE: &str = "public, max-age=300";
 
 /// The process runs.

@@ -36,6 +36,8 @@ impl Origins {
             "content-type",
             "dpop",
             "apollo-require-preflight",
+            "apollographql-client-name",
+            "apollographql-client-version",
             "x-apollo-operation-name",
             "graphql-require-preflight",
             "traceparent",

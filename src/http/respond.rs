@@ -30,12 +30,12 @@ pub(super) struct Report {
 
 impl Refusal {
     pub(super) fn http(status: StatusCode, message: &'static str) -> Self {
-        let code = match status {
-            StatusCode::PAYLOAD_TOO_LARGE => ErrorCode::OperationTooComplex,
-            StatusCode::REQUEST_TIMEOUT => ErrorCode::ServiceUnavailable,
-            _ => ErrorCode::BadUserInput,
+        let error = match status {
+            StatusCode::PAYLOAD_TOO_LARGE => ApiError::new(ErrorCode::OperationTooComplex, message),
+            StatusCode::REQUEST_TIMEOUT => ApiError { message, ..ApiError::unavailable() },
+            _ => ApiError::new(ErrorCode::BadUserInput, message),
         };
-        Self { error: ApiError::new(code, message), status: Some(status), allow: None }
+        Self { error, status: Some(status), allow: None }
     }
 
     /// A method that is not for this (RFC 9110 §15.5.6).

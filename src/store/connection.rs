@@ -1,6 +1,9 @@
 //! Opening a database.
 
 use std::{
+    fs::{DirBuilder, OpenOptions},
+    io,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::Path,
     sync::{
         Arc,
@@ -27,8 +30,7 @@ impl Store {
     /// # Errors
     /// When the file cannot be made or opened.
     pub async fn connect(settings: &StoreSettings) -> Result<Self, StoreError> {
-        create_folder(&settings.url).map_err(|error| DbErr::Custom(error.to_string()))?;
-        // The writer first: it creates the file that the readers open.
+        create_file(&settings.url).map_err(|error| DbErr::Custom(error.to_string()))?;
         let mut writer = open(&settings.url, 1, false).await?;
         let mut reader = open(&settings.url, READERS, true).await?;
         let statements = Arc::new(AtomicU64::new(0));
@@ -52,7 +54,6 @@ async fn open(url: &str, connections: u32, read_only: bool) -> Result<DatabaseCo
         .record_stmt_in_spans(false)
         .map_sqlx_sqlite_opts(move |sqlite| {
             sqlite
-                .create_if_missing(true)
                 .journal_mode(SqliteJournalMode::Wal)
                 .synchronous(SqliteSynchronous::Full)
                 .busy_timeout(BUSY_TIMEOUT)
@@ -62,11 +63,15 @@ async fn open(url: &str, connections: u32, read_only: bool) -> Result<DatabaseCo
     Database::connect(options).await
 }
 
-fn create_folder(url: &str) -> std::io::Result<()> {
+/// For the eyes of its owner only. SQLite gives its other files the permissions of the first.
+fn create_file(url: &str) -> io::Result<()> {
     let path = url.strip_prefix(SCHEME).unwrap_or(url);
-    let path = path.split('?').next().unwrap_or(path);
-    match Path::new(path).parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => std::fs::create_dir_all(folder),
+    let path = Path::new(path.split('?').next().unwrap_or(path));
+    if let Some(folder) = path.parent() {
+        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    }
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
         _ => Ok(()),
     }
 }

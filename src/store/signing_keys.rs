@@ -19,7 +19,7 @@ pub struct StoredKey {
     pub sealed: Vec<u8>,
 }
 
-/// The keys that sign or still verify, the newest first.
+/// The keys that are not retired, the newest first.
 ///
 /// # Errors
 /// When the database cannot, or a row is impossible.
@@ -37,7 +37,8 @@ pub async fn list(store: &Store) -> Result<Vec<StoredKey>, StoreError> {
 /// # Errors
 /// When the database cannot.
 pub async fn insert_first(tx: &Tx, key: &StoredKey, now: OffsetDateTime) -> Result<bool, StoreError> {
-    if signing_keys::Entity::find().count(&tx.0).await? > 0 {
+    if signing_keys::Entity::find().filter(signing_keys::Column::RetiredAt.is_null()).count(&tx.0).await? > 0
+    {
         return Ok(false);
     }
     let row = signing_keys::ActiveModel {

@@ -168,7 +168,7 @@ fn dev_needs_nothing_and_keeps_what_it_made() {
     let start = || Server::start(keywheel(&folder, &["dev"]), |line| line.contains("Password"));
     let (server, first) = start();
     assert_eq!(server.terminate(), 0);
-    for file in ["secret", "demo-account.json"] {
+    for file in ["secret", "demo-account.json", "keywheel.db"] {
         let path = folder.path().join("keywheel-data").join(file);
         assert_eq!(mode(&path), 0o600, "{file}");
     }

@@ -53,6 +53,8 @@ fn the_environment_goes_over_the_file() {
             ("KEYWHEEL_GRAPHQL__EXPLORER", "true"),
             ("KEYWHEEL_DATA_DIR", "/srv/keywheel"),
             ("KEYWHEEL_CONFIG", "elsewhere.toml"),
+            ("KEYWHEEL_SERVICE_HOST", "10.0.0.1"),
+            ("KEYWHEEL_PORT", "tcp://10.0.0.1:4000"),
             ("UNRELATED", "x"),
         ],
     )
