@@ -28,8 +28,7 @@ impl Raw {
                 None => {}
                 Some(_) if name == SECRET => secret = Some(value.into()),
                 Some(_) if name == CONFIG_FILE => {}
-                Some(rest) if rest == "PORT" || rest.starts_with("PORT_") || rest.starts_with("SERVICE_") => {
-                }
+                Some(rest) if is_service_link(rest, &value) => {}
                 Some(path) => set(&mut settings, &path.to_lowercase(), &value),
             }
         }

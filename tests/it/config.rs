@@ -113,3 +113,16 @@ fn nothing_secret_is_printed() {
     let printed = format!("{config:?}");
     assert!(!printed.contains(secret) && !printed.contains("private/path"), "{printed}");
 }
+
+#[test]
+fn a_variable_that_is_no_setting_is_refused() {
+    for (name, named) in
+        [("KEYWHEEL_PORT", "port"), ("KEYWHEEL_TOKENS__TTL", "tokens.ttl"), ("KEYWHEEL_TOKENS", "tokens")]
+    {
+        let error = parse("", &[(name, "4000")]).map(|_| ()).unwrap_err().to_string();
+        assert!(
+            error.starts_with(&format!("{named}: ")) && error.ends_with("(in the environment)"),
+            "{error}"
+        );
+    }
+}
