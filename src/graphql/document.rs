@@ -5,6 +5,7 @@
 //! before parsing, and selections after it, each fragment once.
 
 mod measure;
+mod nesting;
 
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use async_graphql::parser::{
     types::{DocumentOperations, ExecutableDocument, OperationDefinition, OperationType},
 };
 
-use self::measure::Measure;
+use self::{measure::Measure, nesting::nesting};
 use super::{
     error::{ApiError, ErrorCode},
     gate,
@@ -48,11 +49,12 @@ impl Operation {
         if query.len() > MAX_BYTES {
             return Err(too_complex("The query is longer than 8 KB."));
         }
-        if nesting(query) > MAX_NESTING {
-            return Err(too_complex("The query is nested too deeply."));
+        match nesting(query) {
+            None => return Err(not_graphql()),
+            Some(depth) if depth > MAX_NESTING => return Err(too_complex("The query is nested too deeply.")),
+            Some(_) => {}
         }
-        let document = parser::parse_query(query)
-            .map_err(|_| ApiError::new(ErrorCode::GraphqlParseFailed, "The query is not valid GraphQL."))?;
+        let document = parser::parse_query(query).map_err(|_| not_graphql())?;
         let mut measure = Measure::new(&document);
         measure.check_document()?;
 
@@ -128,56 +130,8 @@ fn pick<'a>(document: &'a ExecutableDocument, wanted: Option<&str>) -> Result<Pi
     }
 }
 
-/// How deeply brackets are nested, outside of strings and comments. Linear, and on no stack.
-fn nesting(query: &str) -> usize {
-    let mut rest = query.as_bytes();
-    let (mut depth, mut deepest) = (0_usize, 0);
-    while let [first, tail @ ..] = rest {
-        rest = tail;
-        match first {
-            b'{' | b'[' | b'(' => {
-                depth += 1;
-                deepest = deepest.max(depth);
-            }
-            b'}' | b']' | b')' => depth = depth.saturating_sub(1),
-            b'#' => rest = after_line(tail),
-            b'"' if tail.starts_with(b"\"\"") => rest = after_block_string(&tail[2..]),
-            b'"' => rest = after_string(tail),
-            _ => {}
-        }
-    }
-    deepest
-}
-
-fn after_line(text: &[u8]) -> &[u8] {
-    text.iter().position(|byte| matches!(byte, b'\n' | b'\r')).map_or(&[], |at| &text[at + 1..])
-}
-
-fn after_string(text: &[u8]) -> &[u8] {
-    let mut escaped = false;
-    for (at, byte) in text.iter().enumerate() {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' => escaped = true,
-            b'"' | b'\n' | b'\r' => return &text[at + 1..],
-            _ => {}
-        }
-    }
-    &[]
-}
-
-fn after_block_string(mut text: &[u8]) -> &[u8] {
-    loop {
-        if text.is_empty() {
-            return text;
-        } else if text.starts_with(b"\\\"\"\"") {
-            text = &text[4..];
-        } else if text.starts_with(b"\"\"\"") {
-            return &text[3..];
-        } else {
-            text = &text[1..];
-        }
-    }
+fn not_graphql() -> ApiError {
+    ApiError::new(ErrorCode::GraphqlParseFailed, "The query is not valid GraphQL.")
 }
 
 fn too_complex(message: &'static str) -> ApiError {

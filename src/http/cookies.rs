@@ -25,9 +25,7 @@ pub(super) fn refresh_token(headers: &HeaderMap) -> Option<SecretString> {
 /// The `Set-Cookie` header that makes an effect happen.
 pub(super) fn header_for(effect: CookieEffect) -> Option<HeaderValue> {
     let (value, max_age) = match effect {
-        CookieEffect::Set { token, max_age } => {
-            (token.expose_secret().to_owned(), max_age.try_into().unwrap_or(time::Duration::MAX))
-        }
+        CookieEffect::Set { token, max_age } => (token.expose_secret().to_owned(), whole_seconds(max_age)),
         CookieEffect::Clear => (String::new(), time::Duration::ZERO),
     };
     let cookie = Cookie::build((NAME, value))
@@ -40,4 +38,31 @@ pub(super) fn header_for(effect: CookieEffect) -> Option<HeaderValue> {
     let mut header = HeaderValue::from_str(&cookie.to_string()).ok()?;
     header.set_sensitive(true);
     Some(header)
+}
+
+/// Rounded up: what is left of a second is not nothing, and `Max-Age=0` would delete the cookie.
+fn whole_seconds(duration: std::time::Duration) -> time::Duration {
+    let seconds = duration.as_secs() + u64::from(duration.subsec_nanos() > 0);
+    time::Duration::seconds(seconds.max(1).try_into().unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_cookie_lives_at_least_as_long_as_its_session() {
+        for (millis, attribute) in [
+            (0, "Max-Age=1"),
+            (1, "Max-Age=1"),
+            (999, "Max-Age=1"),
+            (1_000, "Max-Age=1"),
+            (1_001, "Max-Age=2"),
+        ] {
+            let effect = CookieEffect::Set { token: "t".into(), max_age: Duration::from_millis(millis) };
+            assert!(header_for(effect).unwrap().to_str().unwrap().ends_with(attribute));
+        }
+    }
 }

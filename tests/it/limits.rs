@@ -72,6 +72,7 @@ async fn wide_deep_and_long_documents_are_refused() {
         format!("{{ me(a: {}) }}", "{a:".repeat(2_500)),
         format!("query ($a: {}) {{ __typename }}", "[".repeat(7_000)),
         format!("{{ {} }}", "...{ ".repeat(1_500)),
+        format!("{{ a(b: [\"\" {}{}]) }}", "[".repeat(330), "]".repeat(330)),
         format!("{{ __typename }} # {}", "x".repeat(8_192)),
         "{ me { sessions { nodes { id } } } ".to_owned() + &"__typename ".repeat(495) + "}",
     ] {
@@ -91,6 +92,17 @@ async fn wide_deep_and_long_documents_are_refused() {
         "GRAPHQL_PARSE_FAILED",
         "read, and found to be two operations"
     );
+}
+
+/// Taken for an empty string and an open one, three quotes would hide every bracket that follows.
+#[tokio::test]
+async fn brackets_cannot_hide_behind_quotes() {
+    let app = TestApp::start().await;
+    let brackets = format!("{}{}", "[".repeat(330), "]".repeat(330));
+    for hidden in ["[\"\"\" \"", "[\"\"\"\"", "\"\"\" \" [", "[\"\"\" \\\"\"\" \""] {
+        let query = format!("{{ __typename @include(if: {hidden}{brackets}]) }}");
+        assert_eq!(ask(&app, &query).await.code(), "GRAPHQL_PARSE_FAILED", "{hidden}");
+    }
 }
 
 #[tokio::test]

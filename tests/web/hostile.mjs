@@ -25,6 +25,8 @@ const documents = [
   ["500 aliases", aliases(500)],
   ["depth 500", nested(500)],
   ["8 000 open brackets", "[".repeat(8_000)],
+  ["330 brackets behind three quotes", `{ __typename @include(if: [""" "${"[".repeat(330)}${"]".repeat(330)}]) }`],
+  ["4 000 directives", `{ __typename ${"@a".repeat(4_000)} }`],
   ["2 600 nested objects", `{ me(a: ${"{a:".repeat(2_600)}) }`],
 ];
 
