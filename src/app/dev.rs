@@ -1,9 +1,9 @@
 //! What makes `keywheel dev` run without any preparation: a secret of its own, and an account to try things with.
 
 use std::{
-    fs::{DirBuilder, OpenOptions},
+    fs::{self, DirBuilder},
     io::{ErrorKind, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::fs::DirBuilderExt,
     path::Path,
 };
 
@@ -11,6 +11,7 @@ use anyhow::Context;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
+use tempfile::NamedTempFile;
 
 use super::{App, Surroundings};
 use crate::{auth::accounts::NewAccount, config::Config, crypto::entropy::random, domain::user};
@@ -68,21 +69,22 @@ pub async fn ensure_demo_account(
     Ok(demo)
 }
 
-/// The content of a file that only its owner can read; made if it is not there.
+/// The content of a file that only its owner can read, as temporary files are; made if it is not there.
 fn keep(folder: &Path, name: &str, make: impl FnOnce() -> String) -> anyhow::Result<SecretString> {
     let path = folder.join(name);
     let context = || format!("keeping {}", path.display());
     DirBuilder::new().recursive(true).mode(0o700).create(folder).with_context(context)?;
-    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
-        Ok(mut file) => {
-            let new = make();
-            file.write_all(new.as_bytes()).with_context(context)?;
-            file.sync_all().with_context(context)?;
-            Ok(new.into())
+    if !path.exists() {
+        // Whole or not at all, even if the machine stops in the middle.
+        let mut file = NamedTempFile::new_in(folder).with_context(context)?;
+        file.write_all(make().as_bytes()).with_context(context)?;
+        file.as_file().sync_all().with_context(context)?;
+        match file.persist_noclobber(&path) {
+            Err(error) if error.error.kind() != ErrorKind::AlreadyExists => {
+                return Err(error.error).with_context(context);
+            }
+            _ => {}
         }
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            Ok(std::fs::read_to_string(&path).with_context(context)?.into())
-        }
-        Err(error) => Err(error).with_context(context),
     }
+    Ok(fs::read_to_string(&path).with_context(context)?.into())
 }

@@ -23,6 +23,9 @@ pub enum AuthError {
     /// The caller may not do this.
     #[error("forbidden")]
     Forbidden,
+    /// The caller's session has ended since the request began.
+    #[error("the session of the request has ended")]
+    CallerSignedOut,
     /// The refresh token is none of ours, or its session is over.
     #[error("the refresh token is not valid")]
     RefreshTokenInvalid,

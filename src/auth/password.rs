@@ -33,7 +33,7 @@ pub struct ChangePassword {
 ///
 /// # Errors
 /// [`AuthError::InvalidCredentials`] when the current password is wrong, invalid input when the new one is not
-/// acceptable.
+/// acceptable; [`AuthError::CallerSignedOut`] when another call ended the caller's session first.
 pub async fn change(
     auth: &Auth,
     caller: &Caller,
@@ -57,6 +57,9 @@ pub async fn change(
     let new_hash = auth.accounts.hasher.hash(new).await?;
 
     let tx = auth.store().begin().await?;
+    if !users::hold_for(&tx, user.id, caller.session.id).await? {
+        return Err(AuthError::CallerSignedOut);
+    }
     if !users::replace_password_hash(&tx, user.id, &old_hash, &new_hash).await? {
         return Err(AuthError::InvalidCredentials);
     }

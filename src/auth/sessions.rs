@@ -68,7 +68,8 @@ pub struct Revoke {
 /// Ends sessions of the caller, or of another user with the permission for it. Returns those that it ended.
 ///
 /// # Errors
-/// [`AuthError::Forbidden`] for the sessions of another user without the permission.
+/// [`AuthError::Forbidden`] for the sessions of another user without the permission; [`AuthError::CallerSignedOut`]
+/// when another call ended the caller's session first.
 pub async fn revoke(auth: &Auth, caller: &Caller, request: Revoke) -> Result<Vec<Session>, AuthError> {
     let owner = request.user_id.unwrap_or(caller.user.id);
     let own = owner == caller.user.id;
@@ -83,6 +84,9 @@ pub async fn revoke(auth: &Auth, caller: &Caller, request: Revoke) -> Result<Vec
     };
 
     let tx = auth.store().begin().await?;
+    if !users::hold_for(&tx, caller.user.id, caller.session.id).await? {
+        return Err(AuthError::CallerSignedOut);
+    }
     // The epoch ends what is being signed in right now as well; ending a named session needs no such thing.
     if request.scope != Scope::Selected
         && let Some(epoch) = users::bump_epoch(&tx, owner).await?

@@ -58,7 +58,7 @@ impl Auth {
     /// Stores a new session and makes room for it.
     pub(super) async fn store_session(&self, tx: &Tx, session: &Session) -> Result<(), AuthError> {
         sessions::insert(tx, session).await?;
-        sessions::end_surplus(tx, session.user_id, self.settings.max_per_user, session.created_at).await?;
+        sessions::end_surplus(tx, session, self.settings.max_per_user, self.settings.idle_timeout).await?;
         Ok(())
     }
 

@@ -5,6 +5,7 @@
 //! it reuses, and a caller that cannot be served soon is told at once.
 
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, mpsc},
     thread,
     time::Duration,
@@ -159,7 +160,10 @@ impl Hasher {
 fn work(jobs: &Mutex<mpsc::Receiver<Job>>, mut bench: Workbench) {
     let next = || jobs.lock().ok()?.recv().ok();
     while let Some(job) = next() {
-        job(&mut bench);
+        // A job that panics is answered with `Busy`; the thread goes on, with memory that nobody has touched.
+        if catch_unwind(AssertUnwindSafe(|| job(&mut bench))).is_err() {
+            bench.memory = Vec::new();
+        }
     }
 }
 

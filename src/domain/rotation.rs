@@ -17,7 +17,7 @@ pub type RetryHash = [u8; 32];
 /// Where the refresh token of a session stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chain {
-    /// The generation of the token that is current.
+    /// The generation of the token that is current; below 2^63, as every generation.
     pub generation: u64,
     /// When the current generation arose; `None` for the token of the sign-in.
     pub rotated_at: Option<OffsetDateTime>,

@@ -75,7 +75,8 @@ impl Session {
     /// When it ends unless it is refreshed.
     #[must_use]
     pub fn ends_at(&self, idle_timeout: Duration) -> OffsetDateTime {
-        self.absolute_expires_at.min(self.last_used_at + idle_timeout)
+        let idle_timeout = idle_timeout.try_into().unwrap_or(time::Duration::MAX);
+        self.absolute_expires_at.min(self.last_used_at.saturating_add(idle_timeout))
     }
 }
 

@@ -176,6 +176,10 @@ impl From<AuthError> for ApiError {
             }
             AuthError::AccountBlocked => Self::new(ErrorCode::AccountBlocked, "This account is blocked."),
             AuthError::Forbidden => Self::new(ErrorCode::Forbidden, "This is not allowed."),
+            // Not UNAUTHENTICATED: that code promises that no field of the request was executed.
+            AuthError::CallerSignedOut => {
+                Self::new(ErrorCode::Forbidden, "The session that made this request has ended.")
+            }
             AuthError::RefreshTokenInvalid => {
                 Self::new(ErrorCode::RefreshTokenInvalid, "The refresh token is not valid; sign in again.")
             }

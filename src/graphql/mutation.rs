@@ -96,20 +96,20 @@ impl Mutation {
 
     /// End this session. Never fails: with nothing to end, `session` is null. Clears the cookie.
     async fn logout(&self, ctx: &Context<'_>, input: Option<LogoutInput>) -> Result<LogoutPayload, ApiError> {
-        let request = request(ctx)?;
+        let (auth, request) = (auth(ctx)?, request(ctx)?);
         let in_body = input.and_then(|input| non_empty(input.refresh_token));
-        let which = match (in_body, &request.cookie, &request.caller) {
-            (Some(token), _, _) => SignOut::Token { token, channel: Delivery::Body },
-            (None, Some(token), _) => SignOut::Token { token: token.clone(), channel: Delivery::Cookie },
-            (None, None, Some(caller)) => SignOut::Session(caller.session_id()),
-            (None, None, None) => return Ok(LogoutPayload { session: None }),
-        };
-        let by_cookie = matches!(which, SignOut::Token { channel: Delivery::Cookie, .. });
-        let ended = sessions::log_out(auth(ctx)?, which).await?;
-        if by_cookie {
-            request.affect_cookie(CookieEffect::Clear);
+        for which in ways_to_sign_out(in_body, request) {
+            let by_cookie = matches!(which, SignOut::Token { channel: Delivery::Cookie, .. });
+            let ended = sessions::log_out(auth, which).await?;
+            if by_cookie {
+                request.affect_cookie(CookieEffect::Clear);
+            }
+            if let Some(session) = ended {
+                request.belongs_to(session.id);
+                return Ok(LogoutPayload { session: Some(session.into()) });
+            }
         }
-        Ok(LogoutPayload { session: ended.map(|session| noted(session, request)) })
+        Ok(LogoutPayload { session: None })
     }
 
     /// End sessions of the signed-in user (or, with `users:write`, of another one).
@@ -165,6 +165,21 @@ fn the_token(
     }
 }
 
+/// What may name the session to sign out of, the most explicit first. Beside the access token of a body session, a
+/// cookie is some other session's; beside that of a cookie session, the cookie is the newer of the two.
+fn ways_to_sign_out(in_body: Option<SecretString>, request: &RequestContext) -> Vec<SignOut> {
+    if let Some(token) = in_body {
+        return vec![SignOut::Token { token, channel: Delivery::Body }];
+    }
+    let cookie = request.cookie.clone().map(|token| SignOut::Token { token, channel: Delivery::Cookie });
+    let caller = request.caller.as_ref();
+    let bearer = caller.map(|caller| SignOut::Session(caller.session_id()));
+    match caller.map(|caller| caller.session.delivery) {
+        Some(Delivery::Body) => bearer.into_iter().collect(),
+        Some(Delivery::Cookie) | None => cookie.into_iter().chain(bearer).collect(),
+    }
+}
+
 /// Whether the session of a refused token is over for good. A race, a limit or a fault is no reason to forget it.
 fn is_over(error: &AuthError) -> bool {
     matches!(
@@ -191,9 +206,4 @@ fn parse_revocation(input: RevokeSessionsInput) -> Result<Revoke, ApiError> {
     // What is no id at all is an unknown id.
     let ids = ids.iter().filter_map(|id| id.parse().ok()).collect();
     Ok(Revoke { scope: input.scope.into(), ids, user_id })
-}
-
-fn noted(session: crate::domain::session::Session, request: &RequestContext) -> Session {
-    request.belongs_to(session.id);
-    session.into()
 }

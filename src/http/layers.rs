@@ -10,7 +10,7 @@ use std::{
 use axum::{
     Extension,
     body::Body,
-    extract::State,
+    extract::{MatchedPath, State},
     http::{HeaderValue, Method, Request, StatusCode, header},
     middleware::Next,
     response::Response,
@@ -68,27 +68,29 @@ pub(super) async fn envelope(
     let client = client_address(peer, request.headers(), &envelope.trusted_proxies);
     request.extensions_mut().insert(id.clone());
     request.extensions_mut().insert(ClientAddress(client));
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    // The route, not the path: somebody may have put a token into it.
+    let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
+    let method = request.method().clone();
 
     let span = tracing::info_span!("request", request_id = id.as_str());
     let mut response = next.run(request).instrument(span.clone()).await;
 
     response.headers_mut().insert("x-request-id", id.0);
     let _entered = span.entered();
-    log(&method, &path, client, &response, started.elapsed());
+    log(&method, &route, client, &response, started.elapsed());
     response
 }
 
-fn log(method: &Method, path: &str, client: IpAddr, response: &Response, took: Duration) {
+fn log(method: &Method, route: &str, client: IpAddr, response: &Response, took: Duration) {
     let report = response.extensions().get::<Report>().cloned().unwrap_or_default();
     let status = response.status().as_u16();
     let duration_ms = took.as_secs_f64() * 1000.0;
-    if matches!(path, "/healthz" | "/readyz") && response.status().is_success() {
-        tracing::debug!(%method, path, status, duration_ms, "answered");
+    if matches!(route, "/healthz" | "/readyz") && response.status().is_success() {
+        tracing::debug!(%method, route, status, duration_ms, "answered");
         return;
     }
     let Report { operation, code, session_id } = report;
-    tracing::info!(%method, path, status, operation, code, session_id, %client, duration_ms, "answered");
+    tracing::info!(%method, route, status, operation, code, session_id, %client, duration_ms, "answered");
 }
 
 /// Answers for a handler that takes too long, or that panicked; the hook of `telemetry` has logged where.

@@ -35,8 +35,8 @@ pub(super) struct Parameters {
 impl Parameters {
     /// Reads the body of a POST.
     pub(super) async fn from_post(headers: &HeaderMap, body: Body) -> Result<Self, Refusal> {
-        if !is_json(headers) {
-            let message = "The content type must be application/json.";
+        if !is_json(headers) || headers.contains_key(header::CONTENT_ENCODING) {
+            let message = "The body must be application/json without a content encoding.";
             return Err(Refusal::http(StatusCode::UNSUPPORTED_MEDIA_TYPE, message));
         }
         let bytes = read(headers, body).await?;
@@ -60,7 +60,9 @@ impl Parameters {
                     .map_err(|_| bad_request("`variables` and `extensions` must be JSON objects."))?,
                 _ => Value::String(value.into_owned()),
             };
-            parameters.insert(name.into_owned(), value);
+            if parameters.insert(name.into_owned(), value).is_some() {
+                return Err(bad_request("A parameter of the URL is there twice."));
+            }
         }
         serde_json::from_value(Value::Object(parameters)).map_err(|_| {
             bad_request("The URL must have the parameter `query`, and optionally `operationName`, `variables` and `extensions`.")

@@ -11,6 +11,9 @@ use axum::{
 use super::{layers::RequestId, negotiation::Media};
 use crate::graphql::error::{ApiError, ErrorCode};
 
+/// A document of 8 KB can be wrong in a thousand places; nobody reads about more than a few.
+const MAX_ERRORS: usize = 10;
+
 /// A request that was turned away before any of it ran.
 #[derive(Debug)]
 pub(super) struct Refusal {
@@ -85,6 +88,7 @@ impl From<ApiError> for Refusal {
 
 /// Gives every error a code: those of the framework come without one.
 pub(super) fn complete_errors(result: &mut GraphQLResult, started: bool, request_id: &RequestId) {
+    result.errors.truncate(MAX_ERRORS);
     for error in &mut result.errors {
         match code_of(error) {
             Some(code) if is_fault(code) => {

@@ -13,6 +13,7 @@ use tokio::{
     sync::{Notify, OwnedSemaphorePermit, Semaphore},
     time::timeout,
 };
+use tokio_io_timeout::TimeoutStream;
 use tower::ServiceExt;
 
 use super::client_address::PeerAddress;
@@ -21,6 +22,10 @@ use super::client_address::PeerAddress;
 const MAX_CONNECTIONS: usize = 4096;
 /// For the head of a request, the next one on a kept connection included.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// For a client that sends requests and does not read the answers.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// The head of a request, in bytes; more is answered with 431.
+const MAX_HEADER: usize = 16 * 1024;
 /// For what is under way when the server is told to stop.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(15);
 /// After a failure to accept, such as too many open files.
@@ -80,10 +85,13 @@ async fn serve_connection(
         request.extensions_mut().insert(PeerAddress(peer.ip()));
         router.clone().oneshot(request)
     });
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(WRITE_TIMEOUT));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), service);
+        .max_buf_size(MAX_HEADER)
+        .serve_connection(TokioIo::new(Box::pin(stream)), service);
     tokio::select! {
         // A client that breaks off or speaks no HTTP is its own affair.
         result = watcher.watch(connection) => if let Err(error) = result {

@@ -161,19 +161,27 @@ pub async fn end_selected(
     live.into_iter().map(|model| row::ended(model, reason, now)).collect()
 }
 
-/// Ends the sessions of a user that were unused for longest, until `keep` are left.
+/// Makes room for a session that was just added: ends the live ones of its user that were unused for longest, until
+/// there are `most` with it.
 ///
 /// # Errors
 /// When the database cannot.
-pub async fn end_surplus(tx: &Tx, user_id: UserId, keep: u64, now: OffsetDateTime) -> Result<(), StoreError> {
+pub async fn end_surplus(
+    tx: &Tx,
+    added: &Session,
+    most: u64,
+    idle_timeout: Duration,
+) -> Result<(), StoreError> {
+    let now = added.created_at;
     let surplus: Vec<uuid::Uuid> = Entity::find()
         .select_only()
         .column(Column::Id)
-        .filter(Column::UserId.eq(user_id.as_uuid()))
-        .filter(Column::RevokedAt.is_null())
+        .filter(of_user(added.user_id, Selection::AllBut(added.id)))
+        .filter(Column::AuthEpoch.eq(added.auth_epoch))
+        .filter(within_limits(now, idle_timeout))
         .order_by_desc(Column::LastUsedAt)
         .order_by_desc(Column::Id)
-        .offset(keep)
+        .offset(most.saturating_sub(1))
         .limit(u64::from(u16::MAX))
         .into_tuple()
         .all(&tx.0)

@@ -1,19 +1,19 @@
 //! Statements on `users`.
 
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect, SqlErr,
-    sea_query::Expr,
+    ActiveValue::Set, ColumnTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    SqlErr, sea_query::Expr,
 };
 use secrecy::{ExposeSecret, SecretString};
 use time::OffsetDateTime;
 
 use super::{
     Store, StoreError, Tx,
-    entity::{SecretText, users},
+    entity::{SecretText, refresh_sessions, users},
     from_millis, to_millis,
 };
 use crate::domain::{
-    ids::UserId,
+    ids::{SessionId, UserId},
     user::{Identifier, User},
 };
 
@@ -131,6 +131,28 @@ pub async fn bump_epoch(tx: &Tx, id: UserId) -> Result<Option<i64>, StoreError> 
         .one(&tx.0)
         .await?;
     Ok(epoch)
+}
+
+/// Makes sure, for the rest of the transaction, that a session may act for its user; `false` when it has ended since it
+/// was last looked at. Holds the user's row, so that of two sessions that end each other one is first.
+///
+/// # Errors
+/// When the database cannot.
+pub async fn hold_for(tx: &Tx, id: UserId, session: SessionId) -> Result<bool, StoreError> {
+    let epoch_of_session = refresh_sessions::Entity::find_by_id(session.as_uuid())
+        .filter(refresh_sessions::Column::UserId.eq(id.as_uuid()))
+        .filter(refresh_sessions::Column::RevokedAt.is_null())
+        .select_only()
+        .column(refresh_sessions::Column::AuthEpoch)
+        .into_query();
+    let held = users::Entity::update_many()
+        .col_expr(users::Column::AuthEpoch, Expr::col(users::Column::AuthEpoch))
+        .filter(users::Column::Id.eq(id.as_uuid()))
+        .filter(users::Column::BlockedAt.is_null())
+        .filter(users::Column::AuthEpoch.in_subquery(epoch_of_session))
+        .exec(&tx.0)
+        .await?;
+    Ok(held.rows_affected == 1)
 }
 
 /// Replaces a password hash; `false` when it is no longer the one that the caller compared with.

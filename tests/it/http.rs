@@ -127,6 +127,7 @@ async fn queries_can_be_sent_with_get_and_mutations_cannot() {
         ("/graphql", 400),
         ("/graphql?query=%7B__typename%7D&variables=%5B%5D", 400),
         ("/graphql?query=%7B__typename%7D&variables=x", 400),
+        ("/graphql?query=%7B__typename%7D&query=%7Bme%7Bid%7D%7D", 400),
         ("/graphql?query=mutation%7Blogout%7Bsession%7Bid%7D%7D%7D", 405),
     ] {
         assert_eq!(client.get(url).await.status, status, "{url}");
@@ -196,6 +197,18 @@ async fn the_framework_keeps_what_it_read_to_itself() {
         let reply = app.client().graphql(query, wrong).await;
         assert!(!reply.text.contains(secret), "{}", reply.text);
         assert_eq!(reply.code(), "GRAPHQL_VALIDATION_FAILED");
+    }
+}
+
+#[tokio::test]
+async fn a_document_that_is_wrong_everywhere_gets_a_short_answer() {
+    let app = TestApp::start().await;
+    for query in [
+        format!("query {} {{ __typename }}", "@a".repeat(4_000)),
+        format!("{{ me({}) {{ id }} }}", "a:1 ".repeat(2_000)),
+    ] {
+        let reply = app.client().query(&query).await;
+        assert!(reply.json()["errors"].as_array().unwrap().len() <= 10 && reply.text.len() < 5_000);
     }
 }
 

@@ -121,7 +121,7 @@ async fn a_request_is_one_line() {
     let login = &lines[0];
     assert_eq!(login["level"], "INFO");
     assert_eq!(
-        (&login["operation"], &login["status"], &login["path"]),
+        (&login["operation"], &login["status"], &login["route"]),
         (&json!("Login"), &json!(200), &json!("/graphql"))
     );
     assert_eq!((&login["session_id"], login.get("code")), (&json!(tokens.session), None));

@@ -18,4 +18,5 @@ mod rotation_rule;
 mod schema;
 mod server;
 mod sessions;
+mod store;
 mod tokens;

@@ -67,6 +67,33 @@ async fn a_huge_body_is_refused_before_it_is_read() {
 }
 
 #[tokio::test]
+async fn a_huge_head_is_refused() {
+    let running = run(TestApp::start().await).await;
+    let head = |bytes: usize| {
+        format!("GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\npad: {}\r\n\r\n", "x".repeat(bytes))
+    };
+    assert!(exchange(&running, &head(15_000)).await.starts_with("HTTP/1.1 200"));
+    let mut stream = TcpStream::connect(running.address).await.unwrap();
+    stream.write_all(head(17_000).as_bytes()).await.unwrap();
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 431");
+}
+
+#[tokio::test]
+async fn a_client_that_never_reads_is_cut_off() {
+    let running = run(TestApp::start().await).await;
+    tokio::time::pause();
+    let mut stream = TcpStream::connect(running.address).await.unwrap();
+    let ask = "GET /explorer/react-dom.production.min.js HTTP/1.1\r\nhost: x\r\n\r\n".repeat(200);
+    let pushed = tokio::time::timeout(Duration::from_mins(10), async {
+        // Succeeds while there is room in the buffers of the system, and fails once the connection is gone.
+        while stream.write_all(ask.as_bytes()).await.is_ok() {}
+    });
+    assert!(pushed.await.is_ok(), "still connected");
+}
+
+#[tokio::test]
 async fn what_is_under_way_is_finished_and_nothing_new_is_begun() {
     let app = TestApp::start()
         .await

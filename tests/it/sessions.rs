@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{ALICE, BOB, TestApp, hours, seconds};
+use crate::support::{ALICE, BOB, PASSWORD, TestApp, hours, seconds};
 
 const REVOKE: &str = "mutation ($input: RevokeSessionsInput!) {
     revokeSessions(input: $input) { signedOut sessions { id current revokedAt revokedReason } } }";
@@ -220,6 +220,84 @@ async fn any_token_a_session_ever_had_signs_it_out() {
             Value::Null
         );
     }
+}
+
+#[tokio::test]
+async fn a_session_that_was_just_ended_ends_no_other() {
+    let app = TestApp::start().await;
+    let (one, two) = (app.sign_in(ALICE).await, app.sign_in(ALICE).await);
+    let others = json!({ "input": { "scope": "OTHERS" } });
+    let (first, second) = (app.client().bearing(&one.access), app.client().bearing(&two.access));
+    let (first, second) =
+        tokio::join!(first.graphql(REVOKE, others.clone()), second.graphql(REVOKE, others.clone()));
+    let mut codes: Vec<_> = [first, second]
+        .iter()
+        .map(|reply| if reply.json().get("errors").is_none() { "ok".to_owned() } else { reply.code() })
+        .collect();
+    codes.sort();
+    assert!(codes == ["FORBIDDEN", "ok"] || codes == ["UNAUTHENTICATED", "ok"], "{codes:?}");
+    let mut alive = 0;
+    for tokens in [&one, &two] {
+        alive += usize::from(app.client().bearing(&tokens.access).is_signed_in().await);
+    }
+    assert_eq!(alive, 1, "whoever was first stays");
+}
+
+#[tokio::test]
+async fn nothing_is_done_in_the_name_of_an_ended_session() {
+    let app = TestApp::start().await;
+    let tokens = app.sign_in(ALICE).await;
+    let query = "mutation ($change: ChangePasswordInput!) {
+        end: revokeSessions(input: { scope: ALL }) { signedOut }
+        change: changePassword(input: $change) { user { id } } }";
+    let change = json!({ "currentPassword": PASSWORD, "newPassword": "a wholly different passphrase" });
+    let reply = app.client().bearing(&tokens.access).graphql(query, json!({ "change": change })).await;
+    assert_eq!((reply.code().as_str(), &reply.json()["data"]), ("FORBIDDEN", &Value::Null));
+    assert!(app.client().login(ALICE, "BODY").await.is_ok(), "the password is the old one");
+}
+
+#[tokio::test]
+async fn a_stale_cookie_does_not_keep_a_client_from_signing_out() {
+    let logout = "mutation ($input: LogoutInput) { logout(input: $input) { session { id } } }";
+    let app = TestApp::start().await;
+    let browser = app.browser();
+    browser.login(ALICE, "COOKIE").await.unwrap();
+    let tokens = app.sign_in(ALICE).await;
+    let reply = browser.clone().bearing(&tokens.access).graphql(logout, json!({})).await;
+    assert_eq!(reply.data()["logout"]["session"]["id"], json!(tokens.session), "what the access token names");
+    assert!(browser.refresh_by_cookie().await.is_ok(), "and not the other one");
+
+    let by_cookie = browser.login(ALICE, "COOKIE").await.unwrap();
+    browser.put_cookie("garbage");
+    let reply = browser.clone().bearing(&by_cookie.access).graphql(logout, json!({})).await;
+    assert_eq!(reply.data()["logout"]["session"]["id"], json!(by_cookie.session));
+    assert_eq!(browser.cookie(), None);
+
+    let in_body = app.sign_in(ALICE).await;
+    browser.login(ALICE, "COOKIE").await.unwrap();
+    let input = json!({ "input": { "refreshToken": in_body.refresh } });
+    let reply = browser.graphql(logout, input).await;
+    assert_eq!(reply.data()["logout"]["session"]["id"], json!(in_body.session));
+    assert!(browser.refresh_by_cookie().await.is_ok());
+}
+
+#[tokio::test]
+async fn dead_sessions_take_no_room_and_a_new_one_always_finds_some() {
+    let app = TestApp::with("sessions.max_per_user = 2\nsessions.absolute_timeout = 1000\n").await;
+    let old = app.sign_in(ALICE).await;
+    app.wait(seconds(900));
+    let live = app.sign_in(ALICE).await;
+    let old = app.client().refresh(&old.refresh).await.unwrap();
+    app.wait(seconds(200));
+    assert!(app.client().refresh(&old.refresh).await.is_err(), "over, though it was used last");
+    app.sign_in(ALICE).await;
+    assert!(app.client().refresh(&live.refresh).await.is_ok(), "not pushed out by a dead one");
+
+    let app = TestApp::with("sessions.max_per_user = 1\n").await;
+    app.sign_in(ALICE).await;
+    app.clock.turn_back(seconds(60));
+    let newest = app.sign_in(ALICE).await;
+    assert!(app.client().bearing(&newest.access).is_signed_in().await);
 }
 
 #[tokio::test]

@@ -176,7 +176,11 @@ async fn a_lost_commit_is_made_up_for_and_a_restored_database_is_noticed() {
     let other = app.sign_in(ALICE).await;
     let query = format!("{{ node(id: \"{}\") {{ ... on Session {{ revokedReason }} }} }}", first.session);
     let reply = app.client().bearing(&other.access).query(&query).await;
-    assert_eq!(reply.data()["node"]["revokedReason"], "DATABASE_RESTORED");
+    assert_eq!(reply.data()["node"]["revokedReason"], "REVOKED_BY_ADMIN");
+    assert_eq!(
+        app.sql_text("SELECT revoked_reason FROM refresh_sessions WHERE revoked_at > 0").await,
+        "database_restored"
+    );
 }
 
 #[tokio::test]

@@ -79,6 +79,7 @@ pub(in crate::graphql) enum RevocationReason {
     Logout,
     #[graphql(name = "REVOKED_BY_USER")]
     RevokedByUser,
+    /// By an administrator, or because the server's database had been restored from a backup.
     #[graphql(name = "REVOKED_BY_ADMIN")]
     RevokedByAdmin,
     #[graphql(name = "PASSWORD_CHANGED")]
@@ -93,9 +94,6 @@ pub(in crate::graphql) enum RevocationReason {
     /// The user reached the limit of sessions; the one unused for longest made room.
     #[graphql(name = "SESSION_LIMIT")]
     SessionLimit,
-    /// Its refresh token was newer than the database, which must have been restored from a backup.
-    #[graphql(name = "DATABASE_RESTORED")]
-    DatabaseRestored,
 }
 
 impl From<EndReason> for RevocationReason {
@@ -103,13 +101,12 @@ impl From<EndReason> for RevocationReason {
         match reason {
             EndReason::Logout => Self::Logout,
             EndReason::RevokedByUser => Self::RevokedByUser,
-            EndReason::RevokedByAdmin => Self::RevokedByAdmin,
+            EndReason::RevokedByAdmin | EndReason::DatabaseRestored => Self::RevokedByAdmin,
             EndReason::PasswordChanged => Self::PasswordChanged,
             EndReason::PasswordReset => Self::PasswordReset,
             EndReason::AccountBlocked => Self::AccountBlocked,
             EndReason::RefreshTokenReused => Self::RefreshTokenReused,
             EndReason::SessionLimit => Self::SessionLimit,
-            EndReason::DatabaseRestored => Self::DatabaseRestored,
         }
     }
 }
