@@ -109,6 +109,8 @@ async fn malformed_requests_are_told_what_is_wrong() {
         let reply = app.client().header("content-type", wrong).query("{ __typename }").await;
         assert_eq!(reply.status, 415, "{wrong}");
     }
+    let compressed = app.client().header("content-encoding", "gzip");
+    assert_eq!(compressed.query("{ __typename }").await.status, 415);
     app.client()
         .header("content-type", "application/JSON;charset=\"UTF-8\"")
         .query("{ __typename }")

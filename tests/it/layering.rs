@@ -86,6 +86,7 @@ fn the_table_catches_what_it_forbids() {
     assert_eq!(named(1), ["auth"]);
     assert_eq!(named(2), ["store"]);
     assert_eq!(named(4), ["http"]);
+    assert!(mentions_crate("use sqlx as db;", "sqlx"));
     assert!(
         mentions_crate("use sea_orm::EntityTrait;", "sea_orm")
             && !mentions_crate("a::migration", "migration")
@@ -117,6 +118,9 @@ fn first_name(text: &str) -> Option<String> {
 }
 
 fn mentions_crate(line: &str, name: &str) -> bool {
+    if line.trim().trim_start_matches("pub ").starts_with(&format!("use {name} as ")) {
+        return true;
+    }
     line.match_indices(&format!("{name}::")).any(|(at, _)| {
         let before = line[..at].chars().next_back();
         !before.is_some_and(|c| c.is_ascii_alphanumeric() || c == '_' || c == ':')

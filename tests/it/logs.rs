@@ -2,7 +2,9 @@
 
 use std::{
     cell::RefCell,
-    io::{self, Write},
+    io::{self, BufRead, BufReader, Read, Write},
+    net::TcpStream,
+    process::{Command, Stdio},
     sync::Once,
 };
 
@@ -104,6 +106,61 @@ async fn no_secret_is_ever_logged_not_even_at_trace_level() {
     }
     assert!(!text.contains("kwr_") && !text.contains("eyJ") && !text.contains("$argon2"), "{text}");
     assert!(!text.contains(ALICE), "nor who it was about");
+}
+
+/// The same from outside, where every thread of the program writes into one log.
+#[test]
+fn the_program_itself_logs_no_secret() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_keywheel"));
+    command.args(["serve", "--migrate"]).current_dir(folder.path()).env_clear().stdout(Stdio::piped());
+    command.envs([("RUST_LOG", "trace"), ("KEYWHEEL_LISTEN", "127.0.0.1:0"), ("KEYWHEEL_SECRET", SECRET)]);
+    let mut server = command.spawn().unwrap();
+    let mut log = BufReader::new(server.stdout.take().unwrap());
+    let mut text = String::new();
+    while !text.contains("\"listening\"") {
+        assert!(log.read_line(&mut text).unwrap() > 0, "{text}");
+    }
+    let address: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+    let address = address["address"].as_str().unwrap().to_owned();
+
+    let post = |query: &str, variables: Value, access: &str| -> Value {
+        let body = json!({ "query": query, "variables": variables }).to_string();
+        let mut stream = TcpStream::connect(&address).unwrap();
+        let head = format!(
+            "POST /graphql HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Bearer {access}\r\n\
+             content-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
+        stream.write_all((head + &body).as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
+    };
+    let input = json!({ "i": { "email": ALICE, "password": PASSWORD } });
+    let register =
+        "mutation ($i: RegisterInput!) { register(input: $i) { auth { accessToken refreshToken } } }";
+    let first = post(register, input, "none")["data"]["register"]["auth"].clone();
+    let login = "mutation ($i: LoginInput!) { login(input: $i) { accessToken refreshToken } }";
+    post(login, json!({ "i": { "identifier": ALICE, "password": "wrong password here" } }), "none");
+    let refresh = "mutation ($i: RefreshTokenInput) { refreshToken(input: $i) { accessToken refreshToken } }";
+    let again =
+        json!({ "i": { "refreshToken": first["refreshToken"], "retryKey": "kZ3vXo9cQk2mXc7vP1a0Fg" } });
+    let second = post(refresh, again, "none")["data"]["refreshToken"].clone();
+    post("{ me { sessions { nodes { id } } } }", json!({}), second["accessToken"].as_str().unwrap());
+
+    assert!(Command::new("kill").args(["-TERM", &server.id().to_string()]).status().unwrap().success());
+    log.read_to_string(&mut text).unwrap();
+    assert!(server.wait().unwrap().success());
+    assert_eq!(text.matches("\"answered\"").count(), 4, "{text}");
+    let tokens =
+        [&first["accessToken"], &first["refreshToken"], &second["accessToken"], &second["refreshToken"]];
+    let tokens = tokens.map(|token| token.as_str().unwrap());
+    for secret in
+        tokens.into_iter().chain([SECRET, PASSWORD, "wrong password here", "kZ3vXo9cQk2mXc7vP1a0Fg", ALICE])
+    {
+        assert!(!text.contains(&secret[secret.len().saturating_sub(20)..]), "{secret} in {text}");
+    }
 }
 
 #[tokio::test]

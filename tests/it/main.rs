@@ -15,6 +15,7 @@ mod limits;
 mod logs;
 mod refresh;
 mod rotation_rule;
+mod rotation_table;
 mod schema;
 mod server;
 mod sessions;
