@@ -15,7 +15,7 @@ mod tokens;
 
 use std::time::Duration;
 
-pub use tokens::SignedIn;
+pub use tokens::{SignedIn, Start};
 
 use crate::{
     auth::accounts::Accounts,

@@ -2,12 +2,11 @@
 
 use secrecy::SecretString;
 
-use super::{Auth, SignedIn, error::AuthError};
+use super::{Auth, SignedIn, Start, error::AuthError};
 use crate::{
     crypto::hasher::Verdict,
     domain::{
         password::Plaintext,
-        session::{Delivery, Device},
         user::{Identifier, User},
     },
     store::users::{self, Credential},
@@ -19,12 +18,8 @@ pub struct Login {
     pub identifier: String,
     /// The password, as typed.
     pub password: SecretString,
-    /// How the refresh token is to travel.
-    pub delivery: Delivery,
-    /// Where the user signs in.
-    pub device: Device,
-    /// The refresh token in the cookie that this sign-in replaces.
-    pub replaced_cookie: Option<SecretString>,
+    /// How the session is to begin.
+    pub start: Start,
 }
 
 /// Signs a user in and starts a session.
@@ -37,14 +32,15 @@ pub async fn login(auth: &Auth, request: Login) -> Result<SignedIn, AuthError> {
     if user.blocked() {
         return Err(AuthError::AccountBlocked);
     }
-    let session = auth.new_session(&user, request.delivery, request.device);
+    let Start { delivery, device, replaced_cookie } = request.start;
+    let session = auth.new_session(&user, delivery, device);
     let access_token = auth.sign_access_token(&session, &user)?;
 
     let tx = auth.store().begin().await?;
     auth.store_session(&tx, &session).await?;
     tx.commit().await?;
 
-    auth.end_replaced(&session, request.replaced_cookie).await;
+    auth.end_replaced(&session, replaced_cookie).await;
     auth.signed_in(session, user, access_token)
 }
 

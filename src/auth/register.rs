@@ -3,11 +3,10 @@
 use secrecy::SecretString;
 
 use super::{
-    Auth, SignedIn,
+    Auth, SignedIn, Start,
     accounts::{self, NewAccount},
     error::AuthError,
 };
-use crate::domain::session::{Delivery, Device};
 
 /// What a registration brings along.
 pub struct Register {
@@ -17,12 +16,8 @@ pub struct Register {
     pub password: SecretString,
     /// The username, as typed.
     pub username: Option<String>,
-    /// How the refresh token is to travel.
-    pub delivery: Delivery,
-    /// Where the user signs in.
-    pub device: Device,
-    /// The refresh token in the cookie that this sign-in replaces.
-    pub replaced_cookie: Option<SecretString>,
+    /// How the session is to begin.
+    pub start: Start,
 }
 
 /// Makes an account and signs it in, both or neither.
@@ -42,7 +37,8 @@ pub async fn register(auth: &Auth, request: Register) -> Result<SignedIn, AuthEr
             roles: Vec::new(),
         })
         .await?;
-    let session = auth.new_session(&account.user, request.delivery, request.device);
+    let Start { delivery, device, replaced_cookie } = request.start;
+    let session = auth.new_session(&account.user, delivery, device);
     let access_token = auth.sign_access_token(&session, &account.user)?;
 
     let tx = auth.store().begin().await?;
@@ -50,6 +46,6 @@ pub async fn register(auth: &Auth, request: Register) -> Result<SignedIn, AuthEr
     auth.store_session(&tx, &session).await?;
     tx.commit().await?;
 
-    auth.end_replaced(&session, request.replaced_cookie).await;
+    auth.end_replaced(&session, replaced_cookie).await;
     auth.signed_in(session, account.user, access_token)
 }

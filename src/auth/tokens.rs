@@ -17,6 +17,16 @@ use crate::{
     store::{Tx, sessions},
 };
 
+/// How a sign-in wants its session to begin.
+pub struct Start {
+    /// How the refresh token is to travel.
+    pub delivery: Delivery,
+    /// Where the user signs in.
+    pub device: Device,
+    /// The refresh token in the cookie that this sign-in replaces.
+    pub replaced_cookie: Option<SecretString>,
+}
+
 /// The tokens of a session, ready to be handed out.
 pub struct SignedIn {
     /// For the `Authorization` header.

@@ -7,7 +7,7 @@ use super::{
     error::ApiError,
     inputs::{
         ChangePasswordInput, LoginInput, LogoutInput, RefreshTokenInput, RegisterInput, RevokeSessionsInput,
-        SessionScope, non_empty, non_empty_text,
+        SessionScope, TokenDelivery, non_empty, non_empty_text,
     },
     request::{CookieEffect, RequestContext},
     types::{
@@ -21,11 +21,12 @@ use super::{
 };
 use crate::{
     auth::{
+        Auth, Start,
         error::{AuthError, FieldError},
-        login::{Login, login},
+        login::{self, Login},
         password::{self, ChangePassword},
         refresh::{Refresh, refresh},
-        register::{Register, register},
+        register::{self, Register},
         sessions::{self, Revoke, SignOut},
     },
     domain::{invalid::Invalid, session::Delivery},
@@ -39,39 +40,18 @@ impl Mutation {
     /// Sign in with an email address or username, and start a session.
     async fn login(&self, ctx: &Context<'_>, input: LoginInput) -> Result<AuthPayload, ApiError> {
         let (auth, request) = (auth(ctx)?, request(ctx)?);
-        let delivery = input.delivery.map_or(auth.settings().default_delivery, Delivery::from);
-        request.allow_delivery(delivery)?;
-        let signed_in = login(
-            auth,
-            Login {
-                identifier: input.identifier,
-                password: input.password,
-                delivery,
-                device: request.device(input.device_name.as_deref()),
-                replaced_cookie: request.cookie.clone(),
-            },
-        )
-        .await?;
-        Ok(AuthPayload::hand_out(signed_in, request))
+        let start = start(auth, request, input.delivery, input.device_name.as_deref())?;
+        let login = Login { identifier: input.identifier, password: input.password, start };
+        Ok(AuthPayload::hand_out(login::login(auth, login).await?, request))
     }
 
     /// Create an account. Answers the same whether or not the email address is already taken, when it must be verified.
     async fn register(&self, ctx: &Context<'_>, input: RegisterInput) -> Result<RegisterPayload, ApiError> {
         let (auth, request) = (auth(ctx)?, request(ctx)?);
-        let delivery = input.delivery.map_or(auth.settings().default_delivery, Delivery::from);
-        request.allow_delivery(delivery)?;
-        let signed_in = register(
-            auth,
-            Register {
-                email: input.email,
-                password: input.password,
-                username: non_empty_text(input.username),
-                delivery,
-                device: request.device(input.device_name.as_deref()),
-                replaced_cookie: request.cookie.clone(),
-            },
-        )
-        .await?;
+        let start = start(auth, request, input.delivery, input.device_name.as_deref())?;
+        let username = non_empty_text(input.username);
+        let register = Register { email: input.email, password: input.password, username, start };
+        let signed_in = register::register(auth, register).await?;
         let auth = Some(AuthPayload::hand_out(signed_in, request));
         Ok(RegisterPayload { auth, email_verification_required: false })
     }
@@ -146,6 +126,18 @@ impl Mutation {
             revoked_sessions: ended.into_iter().map(Session::from).collect(),
         })
     }
+}
+
+/// How a new session is to begin, if the page may have what it asks for.
+fn start(
+    auth: &Auth,
+    request: &RequestContext,
+    delivery: Option<TokenDelivery>,
+    device_name: Option<&str>,
+) -> Result<Start, ApiError> {
+    let delivery = delivery.map_or(auth.settings().default_delivery, Delivery::from);
+    request.allow_delivery(delivery)?;
+    Ok(Start { delivery, device: request.device(device_name), replaced_cookie: request.cookie.clone() })
 }
 
 /// The refresh token of a request, and how it came. Two at once would leave open which session is meant.
