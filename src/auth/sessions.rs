@@ -180,7 +180,9 @@ impl Auth {
     }
 
     async fn end_session(&self, id: SessionId, reason: EndReason) -> Result<Option<Session>, AuthError> {
-        sessions::end(self.store(), id, reason, self.clock().now()).await?;
+        if !sessions::end(self.store(), id, reason, self.clock().now()).await? {
+            return Ok(None);
+        }
         Ok(sessions::find(self.store(), id).await?.map(|(session, _)| session))
     }
 

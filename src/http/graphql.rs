@@ -52,11 +52,8 @@ pub(super) async fn handle(
         client_address,
         user_agent.map(str::to_owned),
     );
-    let mut report = Report::default();
-    let exchange = Exchange { http: &http, parts, media, request_id, report: &mut report };
-    let mut response = exchange.answer(body, context).await;
-    response.extensions_mut().insert(report);
-    response
+    let exchange = Exchange { http: &http, parts, media, request_id, report: Report::default() };
+    exchange.answer(body, context).await
 }
 
 /// One request on its way to an answer.
@@ -65,18 +62,20 @@ struct Exchange<'a> {
     parts: Parts,
     media: Media,
     request_id: RequestId,
-    report: &'a mut Report,
+    report: Report,
 }
 
 impl Exchange<'_> {
     async fn answer(mut self, body: Body, context: RequestContext) -> Response {
-        match self.run(body, context).await {
+        let mut response = match self.run(body, context).await {
             Ok(response) => response,
             Err(refusal) => {
                 self.report.code = Some(refusal.code());
                 refusal.respond(self.media, &self.request_id)
             }
-        }
+        };
+        response.extensions_mut().insert(self.report);
+        response
     }
 
     async fn run(&mut self, body: Body, mut context: RequestContext) -> Result<Response, Refusal> {
