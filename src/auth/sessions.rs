@@ -78,8 +78,8 @@ pub async fn revoke(auth: &Auth, caller: &Caller, request: Revoke) -> Result<Vec
     }
     let reason = if own { EndReason::RevokedByUser } else { EndReason::RevokedByAdmin };
     let selection = match request.scope {
-        Scope::Others if own => Selection::AllBut(caller.session.id),
-        Scope::All | Scope::Others => Selection::All,
+        Scope::All => Selection::All,
+        Scope::Others => Selection::AllBut(caller.session.id),
         Scope::Selected => Selection::These(&request.ids),
     };
 

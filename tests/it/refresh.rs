@@ -241,6 +241,8 @@ async fn a_retry_key_must_be_long_enough_to_be_secret() {
         assert_eq!(reply.code(), "BAD_USER_INPUT", "{weak}");
         assert_eq!(reply.extensions()["fields"][0]["path"], json!(["input", "retryKey"]));
     }
+    let all_signs = json!({ "refreshToken": tokens.refresh, "retryKey": "-_3vXo9cQk2mXc7vP1a0Fg" });
+    let tokens = app.client().refresh_with(all_signs).await.unwrap();
     let empty = json!({ "refreshToken": tokens.refresh, "retryKey": "" });
     assert!(app.client().refresh_with(empty).await.is_ok(), "an empty optional value is an absent one");
 }
