@@ -5,7 +5,7 @@ pub mod dev;
 mod schema;
 mod settings;
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use anyhow::Context;
 use axum::Router;
@@ -63,7 +63,7 @@ impl App {
     /// # Errors
     /// When the database cannot be opened, has another schema, or holds keys sealed under another secret.
     pub async fn build(config: &Config, surroundings: Surroundings) -> anyhow::Result<Self> {
-        let secrets = Arc::new(server_secrets(config.secret.as_ref())?);
+        let secrets = Arc::new(server_secrets(config)?);
         let store = open_store(config).await?;
         schema::require_current(&store).await?;
         let keyring = Arc::new(keyring(&store, &secrets, &surroundings).await?);
@@ -125,7 +125,7 @@ pub async fn migrate(config: &Config) -> anyhow::Result<Vec<String>> {
 /// # Errors
 /// Tells how to make one.
 pub fn check_secret(config: &Config) -> anyhow::Result<()> {
-    server_secrets(config.secret.as_ref()).map(drop)
+    server_secrets(config).map(drop)
 }
 
 /// The public schema as text.
@@ -142,10 +142,27 @@ async fn open_store(config: &Config) -> anyhow::Result<Store> {
 fn accounts(config: &Config, store: Store, surroundings: Surroundings) -> anyhow::Result<Accounts> {
     let Surroundings { clock, entropy } = surroundings;
     let hasher = Hasher::start(&hasher(config), Arc::clone(&entropy)).context("starting the hashing pool")?;
-    Ok(Accounts { store, hasher, clock, entropy, passwords: password_policy(config) })
+    Ok(Accounts {
+        store,
+        hasher,
+        clock,
+        entropy,
+        passwords: password_policy(config),
+        idle_timeout: config.sessions.idle_timeout,
+    })
 }
 
-fn server_secrets(secret: Option<&SecretString>) -> anyhow::Result<ServerSecrets> {
+fn server_secrets(config: &Config) -> anyhow::Result<ServerSecrets> {
+    let from_file = |path: &PathBuf| -> anyhow::Result<SecretString> {
+        Ok(std::fs::read_to_string(path)
+            .with_context(|| format!("secret_file: cannot read {}", path.display()))?
+            .into())
+    };
+    let secret = match (&config.secret, &config.secret_file) {
+        (Some(secret), _) => Some(secret.clone()),
+        (None, Some(path)) => Some(from_file(path)?),
+        (None, None) => None,
+    };
     let secret = secret.context(
         "there is no server secret: set KEYWHEEL_SECRET, or secret_file in the configuration, to 32 random bytes or \
          more in base64, such as `openssl rand -base64 32` prints",

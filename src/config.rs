@@ -40,8 +40,10 @@ pub struct Config {
     pub database_url: SecretString,
     /// Where `dev` keeps its secret and its database.
     pub data_dir: PathBuf,
-    /// The server secret, as text; from the environment or a file.
+    /// The server secret, as text, from the environment.
     pub secret: Option<SecretString>,
+    /// The file that holds the server secret otherwise. It is read when the secret is needed.
+    pub secret_file: Option<PathBuf>,
     /// Origins of the browser apps that may read answers and use the cookie.
     pub allowed_origins: Vec<Url>,
     /// Networks whose `X-Forwarded-For` is believed.
@@ -145,6 +147,7 @@ impl Config {
     ///
     /// # Errors
     /// Names the key that is unknown or makes no sense.
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
     pub fn load(file: Option<&Path>, profile: Profile) -> Result<Self, ConfigError> {
         let text = match file {
             Some(path) => read(path)?,

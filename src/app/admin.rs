@@ -1,7 +1,5 @@
 //! What an administrator does from the command line. It needs the database, not the server secret.
 
-use std::time::Duration;
-
 use anyhow::Context;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use secrecy::SecretString;
@@ -22,7 +20,6 @@ use crate::{
 /// Accounts, for an administrator.
 pub struct Admin {
     accounts: Accounts,
-    idle_timeout: Duration,
 }
 
 /// An account, to be shown.
@@ -69,8 +66,7 @@ impl Admin {
     pub async fn open(config: &Config, surroundings: Surroundings) -> anyhow::Result<Self> {
         let store = open_store(config).await?;
         schema::require_current(&store).await?;
-        let accounts = accounts(config, store, surroundings)?;
-        Ok(Self { accounts, idle_timeout: config.sessions.idle_timeout })
+        Ok(Self { accounts: accounts(config, store, surroundings)? })
     }
 
     /// Makes an account. Without a password it gets a generated one, which is returned.
@@ -132,7 +128,7 @@ impl Admin {
     /// When there is no such account.
     pub async fn sessions(&self, identifier: &str) -> anyhow::Result<Vec<SessionRow>> {
         let user = self.find(identifier).await?;
-        let sessions = self.accounts.live_sessions(&user, self.idle_timeout).await?;
+        let sessions = self.accounts.live_sessions(&user).await?;
         Ok(sessions.iter().map(session_row).collect())
     }
 

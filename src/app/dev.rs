@@ -25,8 +25,8 @@ const DEMO_EMAIL: &str = "demo@example.com";
 pub struct DemoAccount {
     /// What to sign in as.
     pub email: String,
-    /// With what, unless it was changed since.
-    pub password: String,
+    /// With what, unless it was changed since. Absent when the account is older than the data directory.
+    pub password: Option<String>,
 }
 
 /// Gives the configuration a secret if it has none: the one in the data directory, made on the first start.
@@ -34,7 +34,7 @@ pub struct DemoAccount {
 /// # Errors
 /// When the data directory cannot be written.
 pub fn ensure_secret(config: &mut Config, surroundings: &Surroundings) -> anyhow::Result<()> {
-    if config.secret.is_some() {
+    if config.secret.is_some() || config.secret_file.is_some() {
         return Ok(());
     }
     let secret =
@@ -52,15 +52,18 @@ pub async fn ensure_demo_account(
     config: &Config,
     surroundings: &Surroundings,
 ) -> anyhow::Result<DemoAccount> {
+    let accounts = app.auth().accounts();
+    let exists = accounts.find(DEMO_EMAIL).await?.is_some();
+    if exists && !config.data_dir.join(DEMO_FILE).exists() {
+        return Ok(DemoAccount { email: DEMO_EMAIL.to_owned(), password: None });
+    }
     let kept = keep(&config.data_dir, DEMO_FILE, || {
-        let password = super::admin::generated_password(&*surroundings.entropy);
-        let demo = DemoAccount { email: DEMO_EMAIL.to_owned(), password };
-        serde_json::json!(demo).to_string()
+        let password = Some(super::admin::generated_password(&*surroundings.entropy));
+        serde_json::json!(DemoAccount { email: DEMO_EMAIL.to_owned(), password }).to_string()
     })?;
     let demo: DemoAccount = serde_json::from_str(kept.expose_secret()).context("reading the demo account")?;
-    let accounts = app.auth().accounts();
-    if accounts.find(&demo.email).await?.is_none() {
-        let password = demo.password.clone().into();
+    if !exists {
+        let password = demo.password.clone().unwrap_or_default().into();
         let roles = vec![user::ADMIN.to_owned()];
         accounts
             .create(NewAccount { email: &demo.email, username: None, password: &password, roles })

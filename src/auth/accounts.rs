@@ -1,5 +1,7 @@
 //! Accounts: making, finding, listing and blocking them.
 
+use std::time::Duration;
+
 use secrecy::SecretString;
 
 use super::error::{AuthError, FieldError};
@@ -19,7 +21,7 @@ use crate::{
     },
     store::{
         Store, Tx,
-        sessions::{self, Page, Selection},
+        sessions::{self, End, Page, Selection},
         users::{self, Inserted},
     },
 };
@@ -36,6 +38,8 @@ pub struct Accounts {
     pub entropy: SharedEntropy,
     /// What a new password must be.
     pub passwords: PasswordPolicy,
+    /// For how long a session may be unused.
+    pub idle_timeout: Duration,
 }
 
 /// An account to be made, as it was typed.
@@ -97,11 +101,9 @@ impl Accounts {
     /// # Errors
     /// When the database cannot answer.
     pub async fn block(&self, id: UserId) -> Result<Vec<Session>, AuthError> {
-        let now = self.clock.now();
         let tx = self.store.begin().await?;
-        users::set_blocked(&tx, id, Some(now)).await?;
-        users::bump_epoch(&tx, id).await?;
-        let ended = sessions::end_selected(&tx, id, Selection::All, EndReason::AccountBlocked, now).await?;
+        users::set_blocked(&tx, id, Some(self.clock.now())).await?;
+        let ended = self.end_all(&tx, id, EndReason::AccountBlocked).await?;
         tx.commit().await?;
         Ok(ended)
     }
@@ -120,12 +122,9 @@ impl Accounts {
     ///
     /// # Errors
     /// When the database cannot answer.
-    pub async fn live_sessions(
-        &self,
-        user: &User,
-        idle_timeout: std::time::Duration,
-    ) -> Result<Vec<Session>, AuthError> {
-        let page = Page { user, after: None, limit: 1000, now: self.clock.now(), idle_timeout };
+    pub async fn live_sessions(&self, user: &User) -> Result<Vec<Session>, AuthError> {
+        let (now, idle_timeout) = (self.clock.now(), self.idle_timeout);
+        let page = Page { user, after: None, limit: 1000, now, idle_timeout };
         Ok(sessions::list_live(&self.store, &page).await?)
     }
 
@@ -135,11 +134,20 @@ impl Accounts {
     /// When the database cannot answer.
     pub async fn revoke_sessions(&self, id: UserId) -> Result<Vec<Session>, AuthError> {
         let tx = self.store.begin().await?;
-        users::bump_epoch(&tx, id).await?;
-        let reason = EndReason::RevokedByAdmin;
-        let ended = sessions::end_selected(&tx, id, Selection::All, reason, self.clock.now()).await?;
+        let ended = self.end_all(&tx, id, EndReason::RevokedByAdmin).await?;
         tx.commit().await?;
         Ok(ended)
+    }
+
+    async fn end_all(&self, tx: &Tx, id: UserId, reason: EndReason) -> Result<Vec<Session>, AuthError> {
+        let ended = sessions::end_selected(tx, &self.end(id, Selection::All, reason)).await?;
+        users::bump_epoch(tx, id).await?;
+        Ok(ended)
+    }
+
+    /// Sessions of a user to end now.
+    pub(super) fn end<'a>(&self, user_id: UserId, selection: Selection<'a>, reason: EndReason) -> End<'a> {
+        End { user_id, selection, reason, now: self.clock.now(), idle_timeout: self.idle_timeout }
     }
 
     /// Checks a password that the owner of an address and a name wants to have.

@@ -65,9 +65,9 @@ impl Fault {
             Self::Store(StoreError::Unavailable(_)) | Self::Hasher(HasherError::Busy) | Self::Contended => {
                 true
             }
-            Self::Store(StoreError::Corrupt { .. }) | Self::Hasher(HasherError::Argon2(_)) | Self::Key(_) => {
-                false
-            }
+            Self::Store(StoreError::Corrupt { .. } | StoreError::Broken(_))
+            | Self::Hasher(HasherError::Argon2(_))
+            | Self::Key(_) => false,
         }
     }
 }

@@ -37,6 +37,10 @@ pub async fn login(auth: &Auth, request: Login) -> Result<SignedIn, AuthError> {
     let access_token = auth.sign_access_token(&session, &user)?;
 
     let tx = auth.store().begin().await?;
+    // The password may have been changed, or the account blocked, while it was being compared.
+    if !users::hold_at(&tx, user.id, user.auth_epoch).await? {
+        return Err(AuthError::InvalidCredentials);
+    }
     auth.store_session(&tx, &session).await?;
     tx.commit().await?;
 
@@ -45,8 +49,7 @@ pub async fn login(auth: &Auth, request: Login) -> Result<SignedIn, AuthError> {
 }
 
 impl Auth {
-    /// The user whom identifier and password name, with the epoch of the moment before the password was compared:
-    /// a password change in between makes the session that follows a dead one.
+    /// The user whom identifier and password name, with the epoch of the moment before the password was compared.
     async fn prove_password(&self, identifier: &str, password: &SecretString) -> Result<User, AuthError> {
         let offered = Plaintext::offered(password).ok_or(AuthError::InvalidCredentials)?;
         let credential = match identifier.parse::<Identifier>() {

@@ -63,19 +63,18 @@ pub async fn change(
     if !users::replace_password_hash(&tx, user.id, &old_hash, &new_hash).await? {
         return Err(AuthError::InvalidCredentials);
     }
-    // A sign-in with the old password that is under way right now read the old epoch: its session is born dead.
+    let this = [caller.session.id];
+    let (ended, kept) = if request.revoke_other_sessions {
+        let others = Selection::AllBut(caller.session.id);
+        let end = auth.accounts.end(user.id, others, EndReason::PasswordChanged);
+        (sessions::end_selected(&tx, &end).await?, Selection::These(&this))
+    } else {
+        (Vec::new(), Selection::All)
+    };
     let Some(epoch) = users::bump_epoch(&tx, user.id).await? else {
         return Err(AuthError::InvalidCredentials);
     };
-    let kept =
-        if request.revoke_other_sessions { Selection::These(&[caller.session.id]) } else { Selection::All };
     sessions::carry_into_epoch(&tx, user.id, kept, epoch).await?;
-    let ended = if request.revoke_other_sessions {
-        let (others, reason) = (Selection::AllBut(caller.session.id), EndReason::PasswordChanged);
-        sessions::end_selected(&tx, user.id, others, reason, auth.clock().now()).await?
-    } else {
-        Vec::new()
-    };
     tx.commit().await?;
     Ok(ended)
 }

@@ -32,7 +32,7 @@ pub enum SignOut {
     Session(SessionId),
 }
 
-/// Ends a session by the hand of its own client; `None` with nothing to end.
+/// Ends a session by the hand of its own client; `None` when there is nothing to end.
 ///
 /// # Errors
 /// Only when the database cannot: then the session is not ended, and the client must know.
@@ -87,6 +87,7 @@ pub async fn revoke(auth: &Auth, caller: &Caller, request: Revoke) -> Result<Vec
     if !users::hold_for(&tx, caller.user.id, caller.session.id).await? {
         return Err(AuthError::CallerSignedOut);
     }
+    let ended = sessions::end_selected(&tx, &auth.accounts.end(owner, selection, reason)).await?;
     // The epoch ends what is being signed in right now as well; ending a named session needs no such thing.
     if request.scope != Scope::Selected
         && let Some(epoch) = users::bump_epoch(&tx, owner).await?
@@ -94,7 +95,6 @@ pub async fn revoke(auth: &Auth, caller: &Caller, request: Revoke) -> Result<Vec
     {
         sessions::carry_into_epoch(&tx, owner, Selection::These(&[caller.session.id]), epoch).await?;
     }
-    let ended = sessions::end_selected(&tx, owner, selection, reason, auth.clock().now()).await?;
     tx.commit().await?;
     Ok(ended)
 }

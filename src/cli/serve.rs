@@ -8,7 +8,10 @@ use tokio::{
 
 use super::output;
 use crate::{
-    app::{self, App, Surroundings, dev},
+    app::{
+        self, App, Surroundings,
+        dev::{self, DemoAccount},
+    },
     config::Config,
 };
 
@@ -34,15 +37,21 @@ pub(super) async fn dev(mut config: Config) -> anyhow::Result<()> {
     let demo = dev::ensure_demo_account(&app, &config, &surroundings).await?;
     let stop = told_to_stop()?;
     let listener = listen(&config).await?;
-    let base = config.public_url.as_str().trim_end_matches('/').to_owned();
-    output::text(&format!(
-        "\n  Explorer   {base}/explorer\n  GraphQL    {base}/graphql\n  Sign in    {}\n  Password   {}\n  Data       \
-         {}\n\n",
-        demo.email,
-        demo.password,
-        config.data_dir.display(),
-    ));
+    output::text(&banner(&config, &demo));
     app.run(listener, stop).await
+}
+
+fn banner(config: &Config, demo: &DemoAccount) -> String {
+    let base = config.public_url.as_str().trim_end_matches('/');
+    let explorer = if config.explorer { format!("{base}/explorer") } else { "off".to_owned() };
+    let password =
+        demo.password.as_deref().unwrap_or("not known here: the account is older than the data directory");
+    let data = config.data_dir.display();
+    format!(
+        "\n  Explorer   {explorer}\n  GraphQL    {base}/graphql\n  Sign in    {}\n  Password   {password}\n  Data       \
+         {data}\n\n",
+        demo.email,
+    )
 }
 
 async fn listen(config: &Config) -> anyhow::Result<TcpListener> {

@@ -39,6 +39,7 @@ impl Raw {
             database_url: database_url.into(),
             data_dir: self.data_dir,
             secret,
+            secret_file: self.secret_file,
             allowed_origins: self
                 .allowed_origins
                 .iter()
@@ -140,10 +141,10 @@ fn web_url(key: &'static str, text: &str) -> Result<Url, ConfigError> {
 
 fn origin(text: &str) -> Result<Url, ConfigError> {
     let url = web_url("allowed_origins", text)?;
-    if url.path() != "/" {
+    if url.path() != "/" || text.contains('*') {
         return Err(ConfigError::invalid(
             "allowed_origins",
-            &"an origin is scheme, host and port, without a path",
+            &"an origin is scheme, host and port, exactly, without a path",
         ));
     }
     Ok(url)

@@ -8,7 +8,7 @@ use figment::{
 };
 use secrecy::SecretString;
 
-use super::{ConfigError, raw::Raw, read};
+use super::{ConfigError, raw::Raw};
 
 const ENVIRONMENT: &str = "environment";
 const PREFIX: &str = "KEYWHEEL_";
@@ -26,7 +26,8 @@ impl Raw {
         for (name, value) in environment {
             match name.strip_prefix(PREFIX) {
                 None => {}
-                Some(_) if name == SECRET => secret = Some(value.into()),
+                // Empty is how some tools say that it is not set.
+                Some(_) if name == SECRET => secret = (!value.is_empty()).then(|| value.into()),
                 Some(_) if name == CONFIG_FILE => {}
                 Some(rest) if is_service_link(rest, &value) => {}
                 Some(path) => set(&mut settings, &path.to_lowercase(), &value),
@@ -34,9 +35,6 @@ impl Raw {
         }
         let figment = Figment::new().merge(Toml::string(file)).merge(Environment(settings));
         let raw: Self = figment.extract().map_err(|error| ConfigError::Malformed(describe(error)))?;
-        if let (None, Some(path)) = (&secret, &raw.secret_file) {
-            secret = Some(read(path)?.into());
-        }
         Ok((raw, secret))
     }
 }
@@ -94,7 +92,6 @@ fn sentence(error: &figment::Error) -> String {
         Kind::InvalidType(_, expected) | Kind::InvalidValue(_, expected) => {
             let expected = match expected.as_str() {
                 "u64" | "u32" | "usize" => "a whole number",
-                "socket address" => "an address and a port, such as 127.0.0.1:4000",
                 other if other.starts_with("struct ") => "a section",
                 other => other,
             };
@@ -108,6 +105,9 @@ fn sentence(error: &figment::Error) -> String {
         }
         Kind::Message(expected) if expected.starts_with("a list") => {
             format!("{path}: must be {expected} (in the {source})")
+        }
+        Kind::Message(message) if message.contains("socket address") => {
+            format!("{path}: must be an address and a port, such as 127.0.0.1:4000 (in the {source})")
         }
         other => format!("{path}: {other} (in the {source})"),
     }

@@ -125,7 +125,7 @@ impl Hasher {
         self.verify(password, self.decoy.as_ref().into()).await.map(drop)
     }
 
-    /// Does something else that is as dear as a hash, under the same bounds.
+    /// Does something else that is as costly as a hash, under the same bounds.
     ///
     /// # Errors
     /// [`HasherError::Busy`] when it would take too long.

@@ -63,6 +63,7 @@ impl SigningKey {
     /// # Errors
     /// When the library refuses.
     pub fn generate(secrets: &ServerSecrets, entropy: &dyn Entropy) -> Result<(Self, SealedKey), KeyError> {
+        // The library draws the key itself; `entropy` is for the seal.
         let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).map_err(|_| KeyError::Library)?;
         let pkcs8 = pair.to_pkcs8v1().map_err(|_| KeyError::Library)?;
         let key = Self::from_pkcs8(pkcs8.as_ref())?;

@@ -18,13 +18,13 @@ pub struct Session {
     pub id: SessionId,
     /// Whose it is.
     pub user_id: UserId,
-    /// What its refresh tokens are derived from; gone once the session has ended, so that nothing can revive it.
+    /// What its refresh tokens are derived from; gone once the session has ended, so that no later write of this server can revive it.
     pub nonce: Option<Nonce>,
     /// Which server secret its tokens are derived from.
     pub slot: u8,
     /// Where its refresh token stands.
     pub chain: Chain,
-    /// The user's epoch at sign-in; another epoch means that all sessions of then are over.
+    /// The user's epoch at sign-in; another epoch means that all sessions from before are over.
     pub auth_epoch: i64,
     /// How its refresh token travels.
     pub delivery: Delivery,
@@ -141,8 +141,17 @@ impl Device {
 }
 
 fn printable(text: &str, max_chars: usize) -> String {
-    let clean: String = text.chars().filter(|c| !c.is_control()).take(max_chars).collect();
+    let clean: String = text.chars().filter(|c| !is_invisible(*c)).take(max_chars).collect();
     clean.trim().to_owned()
+}
+
+/// Control characters, and those that have no width or turn the direction of the text: a name made of them could pass
+/// for another. The joiner that emoji are made with stays.
+fn is_invisible(c: char) -> bool {
+    const ZERO_WIDTH_JOINER: char = '\u{200d}';
+    let formatting =
+        matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+    c.is_control() || formatting && c != ZERO_WIDTH_JOINER
 }
 
 /// Order matters: most browsers also claim to be the ones before them in history.
@@ -220,6 +229,9 @@ mod tests {
         assert_eq!(name(Some("Kitchen tablet"), firefox), "Kitchen tablet");
         assert_eq!(name(Some(" \u{7} "), firefox), "Firefox on Linux");
         assert_eq!(name(None, "curl/8.5.0"), "curl");
+        assert_eq!(name(Some("x\u{202e}gnp.exe"), ""), "xgnp.exe");
+        assert_eq!(name(Some("\u{200b}\u{200b}"), "curl/8.5.0"), "curl");
+        assert_eq!(name(Some("👩\u{200d}💻"), ""), "👩\u{200d}💻");
         assert_eq!(name(None, ""), "Unknown device");
         assert_eq!(name(Some(&"x".repeat(500)), "").len(), MAX_NAME_CHARS);
     }

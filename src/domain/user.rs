@@ -18,7 +18,7 @@ pub struct User {
     pub email: Option<EmailAddress>,
     /// The name as it was typed; unique without regard to case.
     pub username: Option<Username>,
-    /// Whether somebody has shown to own the mailbox.
+    /// Whether somebody has proved that they own the mailbox.
     pub email_verified: bool,
     /// Set while the account may not be used.
     pub blocked_at: Option<OffsetDateTime>,

@@ -160,12 +160,12 @@ fn the_token(
 /// What may name the session to sign out of, the most explicit first. Beside the access token of a body session, a
 /// cookie is some other session's; beside that of a cookie session, the cookie is the newer of the two.
 fn ways_to_sign_out(in_body: Option<SecretString>, request: &RequestContext) -> Vec<SignOut> {
-    if let Some(token) = in_body {
-        return vec![SignOut::Token { token, channel: Delivery::Body }];
-    }
     let cookie = request.cookie.clone().map(|token| SignOut::Token { token, channel: Delivery::Cookie });
     let caller = request.caller.as_ref();
     let bearer = caller.map(|caller| SignOut::Session(caller.session_id()));
+    if let Some(token) = in_body {
+        return std::iter::once(SignOut::Token { token, channel: Delivery::Body }).chain(bearer).collect();
+    }
     match caller.map(|caller| caller.session.delivery) {
         Some(Delivery::Body) => bearer.into_iter().collect(),
         Some(Delivery::Cookie) | None => cookie.into_iter().chain(bearer).collect(),

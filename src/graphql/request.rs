@@ -107,7 +107,8 @@ impl RequestContext {
     /// The session that the request was made with, or began.
     #[must_use]
     pub fn session(&self) -> Option<SessionId> {
-        self.lock_effects().session_id
+        let caller = self.caller.as_ref().map(Caller::session_id);
+        caller.or_else(|| self.lock_effects().session_id)
     }
 
     /// Takes what was noted.

@@ -10,16 +10,15 @@ use crate::graphql::request::CookieEffect;
 /// can plant one.
 pub(super) const NAME: &str = "__Host-keywheel";
 
-/// The refresh token that a browser sent.
+/// The refresh token that a browser sent. Cookies of others, whatever bytes they hold, do not get in its way.
 pub(super) fn refresh_token(headers: &HeaderMap) -> Option<SecretString> {
-    headers
-        .get_all(header::COOKIE)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(Cookie::split_parse)
-        .filter_map(Result::ok)
-        .find(|cookie| cookie.name() == NAME && !cookie.value().is_empty())
-        .map(|cookie| cookie.value().to_owned().into())
+    headers.get_all(header::COOKIE).iter().find_map(|line| {
+        let line = String::from_utf8_lossy(line.as_bytes());
+        let ours = Cookie::split_parse(line.as_ref())
+            .filter_map(Result::ok)
+            .find(|cookie| cookie.name() == NAME && !cookie.value().is_empty())?;
+        Some(ours.value().to_owned().into())
+    })
 }
 
 /// The `Set-Cookie` header that makes an effect happen.

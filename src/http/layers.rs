@@ -84,7 +84,7 @@ pub(super) async fn envelope(
 fn log(method: &Method, route: &str, client: IpAddr, response: &Response, took: Duration) {
     let report = response.extensions().get::<Report>().cloned().unwrap_or_default();
     let status = response.status().as_u16();
-    let duration_ms = took.as_secs_f64() * 1000.0;
+    let duration_ms = (took.as_secs_f64() * 1e6).round() / 1e3;
     if matches!(route, "/healthz" | "/readyz") && response.status().is_success() {
         tracing::debug!(%method, route, status, duration_ms, "answered");
         return;

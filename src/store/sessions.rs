@@ -112,7 +112,7 @@ pub async fn count_replay(store: &Store, id: SessionId, generation: u64) -> Resu
     Ok(counted.rows_affected == 1)
 }
 
-/// Ends one session for good: without its nonce no token of it can ever be made or checked again. `false` when
+/// Ends one session for good. `false` when
 /// it had ended already.
 ///
 /// # Errors
@@ -124,7 +124,7 @@ pub async fn end(
     now: OffsetDateTime,
 ) -> Result<bool, StoreError> {
     let tx = store.begin().await?;
-    let ended = end_ids(&tx, &[id], reason, now).await?;
+    let ended = mark_ended(&tx, Condition::all().add(Column::Id.eq(id.as_uuid())), reason, now).await?;
     tx.commit().await?;
     Ok(ended == 1)
 }
@@ -140,26 +140,43 @@ pub enum Selection<'a> {
     These(&'a [SessionId]),
 }
 
-/// Ends live sessions of a user and returns them as they are now.
+/// Ends sessions of a user and returns those that could still be used, as they are now.
 ///
 /// # Errors
 /// When the database cannot, or a row is impossible.
-pub async fn end_selected(
-    tx: &Tx,
-    user_id: UserId,
-    selection: Selection<'_>,
-    reason: EndReason,
-    now: OffsetDateTime,
-) -> Result<Vec<Session>, StoreError> {
+pub async fn end_selected(tx: &Tx, end: &End<'_>) -> Result<Vec<Session>, StoreError> {
+    let epoch = users::Entity::find_by_id(end.user_id.as_uuid())
+        .select_only()
+        .column(users::Column::AuthEpoch)
+        .into_query();
     let live = Entity::find()
-        .filter(of_user(user_id, selection))
+        .filter(of_user(end.user_id, end.selection))
+        .filter(within_limits(end.now, end.idle_timeout))
+        .filter(Column::AuthEpoch.in_subquery(epoch))
         .order_by_desc(Column::LastUsedAt)
         .all(&tx.0)
         .await?;
-    let ids: Vec<_> = live.iter().map(|row| SessionId::from_uuid(row.id)).collect();
-    end_ids(tx, &ids, reason, now).await?;
-    live.into_iter().map(|model| row::ended(model, reason, now)).collect()
+    mark_ended(tx, of_user(end.user_id, end.selection), end.reason, end.now).await?;
+    live.into_iter().map(|model| row::ended(model, end.reason, end.now)).collect()
 }
+
+/// Sessions to end, and why. Before the user's epoch is raised: it tells which of them were alive.
+#[derive(Debug)]
+pub struct End<'a> {
+    /// Whose.
+    pub user_id: UserId,
+    /// Which ones.
+    pub selection: Selection<'a>,
+    /// Why.
+    pub reason: EndReason,
+    /// The time.
+    pub now: OffsetDateTime,
+    /// The idle limit.
+    pub idle_timeout: Duration,
+}
+
+/// At a time; there are more only after the limit was lowered, and then the next sign-in goes on.
+const MAX_SURPLUS: u64 = 1000;
 
 /// Makes room for a session that was just added: ends the live ones of its user that were unused for longest, until
 /// there are `most` with it.
@@ -182,12 +199,11 @@ pub async fn end_surplus(
         .order_by_desc(Column::LastUsedAt)
         .order_by_desc(Column::Id)
         .offset(most.saturating_sub(1))
-        .limit(u64::from(u16::MAX))
+        .limit(MAX_SURPLUS)
         .into_tuple()
         .all(&tx.0)
         .await?;
-    let ids: Vec<_> = surplus.into_iter().map(SessionId::from_uuid).collect();
-    end_ids(tx, &ids, EndReason::SessionLimit, now).await?;
+    mark_ended(tx, Condition::all().add(Column::Id.is_in(surplus)), EndReason::SessionLimit, now).await?;
     Ok(())
 }
 
@@ -249,20 +265,18 @@ pub async fn list_live(store: &Store, page: &Page<'_>) -> Result<Vec<Session>, S
     query.all(&store.reader).await?.into_iter().map(TryInto::try_into).collect()
 }
 
-async fn end_ids(
+/// Without its nonce no token of a session can ever be made or checked again.
+async fn mark_ended(
     tx: &Tx,
-    ids: &[SessionId],
+    which: Condition,
     reason: EndReason,
     now: OffsetDateTime,
 ) -> Result<u64, StoreError> {
-    if ids.is_empty() {
-        return Ok(0);
-    }
     let ended = Entity::update_many()
         .col_expr(Column::Nonce, Expr::value(Option::<Vec<u8>>::None))
         .col_expr(Column::RevokedAt, Expr::value(to_millis(now)))
         .col_expr(Column::RevokedReason, Expr::value(row::reason_name(reason)))
-        .filter(Column::Id.is_in(uuids(ids)))
+        .filter(which)
         .filter(Column::RevokedAt.is_null())
         .exec(&tx.0)
         .await?;

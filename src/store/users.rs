@@ -59,7 +59,9 @@ pub async fn insert(tx: &Tx, user: &User, password_hash: &SecretString) -> Resul
             Some(SqlErr::UniqueConstraintViolation(which)) if which.contains("username_key") => {
                 Ok(Inserted::UsernameTaken)
             }
-            Some(SqlErr::UniqueConstraintViolation(_)) => Ok(Inserted::EmailTaken),
+            Some(SqlErr::UniqueConstraintViolation(which)) if which.contains("email") => {
+                Ok(Inserted::EmailTaken)
+            }
             _ => Err(error.into()),
         },
     }
@@ -99,6 +101,15 @@ pub async fn find(store: &Store, id: UserId) -> Result<Option<User>, StoreError>
     row.map(TryInto::try_into).transpose()
 }
 
+/// Whether there is any account.
+///
+/// # Errors
+/// When the database cannot.
+pub async fn any(store: &Store) -> Result<bool, StoreError> {
+    let id = users::Entity::find().select_only().column(users::Column::Id).limit(1);
+    Ok(id.into_tuple::<uuid::Uuid>().one(&store.reader).await?.is_some())
+}
+
 /// Accounts in the order they were made.
 ///
 /// # Errors
@@ -131,6 +142,22 @@ pub async fn bump_epoch(tx: &Tx, id: UserId) -> Result<Option<i64>, StoreError> 
         .one(&tx.0)
         .await?;
     Ok(epoch)
+}
+
+/// Makes sure, for the rest of the transaction, that a user may sign in and is still in an epoch; `false` when the account
+/// was blocked or its sessions were ended since it was read.
+///
+/// # Errors
+/// When the database cannot.
+pub async fn hold_at(tx: &Tx, id: UserId, epoch: i64) -> Result<bool, StoreError> {
+    let held = users::Entity::update_many()
+        .col_expr(users::Column::AuthEpoch, Expr::col(users::Column::AuthEpoch))
+        .filter(users::Column::Id.eq(id.as_uuid()))
+        .filter(users::Column::BlockedAt.is_null())
+        .filter(users::Column::AuthEpoch.eq(epoch))
+        .exec(&tx.0)
+        .await?;
+    Ok(held.rows_affected == 1)
 }
 
 /// Makes sure, for the rest of the transaction, that a session may act for its user; `false` when it has ended since it

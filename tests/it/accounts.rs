@@ -199,10 +199,17 @@ async fn a_sign_in_with_the_old_password_does_not_survive_the_change() {
             change(&app, &here.access, PASSWORD, NEW_PASSWORD, None),
             late.login(ALICE, "BODY"),
         );
-        if let Ok(late) = late {
-            assert!(!app.client().bearing(&late.access).is_signed_in().await);
-            assert_eq!(app.client().refresh(&late.refresh).await.unwrap_err(), "REFRESH_TOKEN_INVALID");
+        match late {
+            Ok(late) => {
+                assert!(!app.client().bearing(&late.access).is_signed_in().await);
+                assert_eq!(app.client().refresh(&late.refresh).await.unwrap_err(), "REFRESH_TOKEN_INVALID");
+            }
+            Err(code) => assert_eq!(code, "INVALID_CREDENTIALS"),
         }
+        let born_dead =
+            "SELECT CAST(count(*) AS TEXT) FROM refresh_sessions s JOIN users u ON u.id = s.user_id
+            WHERE s.revoked_at IS NULL AND s.auth_epoch <> u.auth_epoch";
+        assert_eq!(app.sql_text(born_dead).await, "0");
     }
 }
 

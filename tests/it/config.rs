@@ -81,6 +81,7 @@ fn what_makes_no_sense_is_refused_by_its_name() {
         ("database_url = \"postgres://u:hunter2@h/d\"", "database_url"),
         ("database_url = \"sqlite::memory:\"", "database_url"),
         ("allowed_origins = [\"*\"]", "allowed_origins"),
+        ("allowed_origins = [\"https://*.example.com\"]", "allowed_origins"),
         ("allowed_origins = [\"https://a.example/path\"]", "allowed_origins"),
         ("trusted_proxies = [\"everybody\"]", "trusted_proxies"),
         ("tokens.access_ttl = 0", "tokens.access_ttl"),

@@ -205,6 +205,20 @@ async fn a_foreign_page_can_neither_sign_anybody_in_nor_send_a_form() {
 }
 
 #[tokio::test]
+async fn a_cookie_of_somebody_else_does_not_get_in_the_way() {
+    let app = TestApp::start().await;
+    let browser = app.browser();
+    browser.login(ALICE, "COOKIE").await.unwrap();
+    let ours = format!("{COOKIE}={}", browser.cookie().unwrap());
+    for theirs in [&b"name=Zo\xc3\xab"[..], b"name=Zo\xeb", b"=;;;", b"a=\"b", b"__Host-keywheel="] {
+        for line in [[theirs, b"; ", ours.as_bytes()].concat(), [ours.as_bytes(), b"; ", theirs].concat()] {
+            let client = app.client().at_origin(ORIGIN).raw_header("cookie", &line);
+            client.query(REFRESH).await.data();
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_get_never_uses_the_cookie() {
     let app = TestApp::start().await;
     let browser = app.browser();

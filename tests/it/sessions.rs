@@ -125,6 +125,21 @@ async fn all_others_or_some_sessions_are_ended() {
 }
 
 #[tokio::test]
+async fn what_was_over_already_is_not_said_to_be_ended() {
+    let app = TestApp::with("sessions.idle_timeout = 100\n").await;
+    for _ in 0..3 {
+        app.sign_in(ALICE).await;
+    }
+    app.wait(seconds(100));
+    let tokens = app.sign_in(ALICE).await;
+    let ended = revoke(&app, &tokens.access, json!({ "scope": "ALL" })).await;
+    assert_eq!(ended["sessions"].as_array().map(Vec::len), Some(1));
+    let left =
+        "SELECT CAST(count(*) AS TEXT) FROM refresh_sessions WHERE revoked_at IS NULL OR nonce IS NOT NULL";
+    assert_eq!(app.sql_text(left).await, "0", "though they are ended too");
+}
+
+#[tokio::test]
 async fn ids_and_scope_must_fit_together() {
     let app = TestApp::start().await;
     let tokens = app.sign_in(ALICE).await;
@@ -272,6 +287,11 @@ async fn a_stale_cookie_does_not_keep_a_client_from_signing_out() {
     let reply = browser.clone().bearing(&by_cookie.access).graphql(logout, json!({})).await;
     assert_eq!(reply.data()["logout"]["session"]["id"], json!(by_cookie.session));
     assert_eq!(browser.cookie(), None);
+
+    let garbage = json!({ "input": { "refreshToken": "kwr_garbage" } });
+    let bearer = app.sign_in(ALICE).await;
+    let reply = app.client().bearing(&bearer.access).graphql(logout, garbage).await;
+    assert_eq!(reply.data()["logout"]["session"]["id"], json!(bearer.session));
 
     let in_body = app.sign_in(ALICE).await;
     browser.login(ALICE, "COOKIE").await.unwrap();

@@ -223,6 +223,11 @@ async fn the_reason_tells_whether_to_refresh_or_to_sign_in() {
     app.clock.turn_back(seconds(1));
     app.client().refresh(&tokens.refresh).await.unwrap();
     assert!(client.is_signed_in().await, "the old access token lives on until it expires");
+    app.clock.turn_back(seconds(304));
+    assert!(client.is_signed_in().await, "the clock of another node may be five seconds ahead");
+    app.clock.turn_back(seconds(1));
+    assert_eq!(reason().await, "TOKEN_INVALID", "and no more");
+    app.wait(seconds(305));
     let revoke = "mutation { revokeSessions(input: { scope: ALL }) { signedOut } }";
     assert_eq!(client.query(revoke).await.data()["revokeSessions"]["signedOut"], true);
     assert_eq!(reason().await, "SESSION_REVOKED");

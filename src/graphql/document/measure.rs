@@ -42,7 +42,7 @@ impl<'a> Measure<'a> {
         Self { fragments: &document.fragments, known: HashMap::new(), document }
     }
 
-    /// Refuses a document that any walk over it would suffer from, be it in an operation that is not asked for.
+    /// Refuses a document that any walk over it would suffer from, even in an operation that is not run.
     pub(super) fn check_document(&mut self) -> Result<(), ApiError> {
         for (_, operation) in self.document.operations.iter() {
             self.check_operation(&operation.node.selection_set.node)?;

@@ -1,4 +1,4 @@
-//! How deeply brackets are nested, found out on no stack.
+//! How deeply brackets are nested, found out without recursion.
 
 /// The depth of brackets outside of strings and comments; `None` when a string is not closed.
 ///

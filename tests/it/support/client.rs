@@ -8,7 +8,7 @@ use std::{
 use axum::{
     Router,
     body::Body,
-    http::{HeaderMap, Method, Request, StatusCode, header},
+    http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header},
 };
 use http_body_util::BodyExt;
 use keywheel::http::client_address::PeerAddress;
@@ -31,7 +31,7 @@ pub(crate) struct Client {
     jar: Option<Arc<Mutex<Option<String>>>>,
     accept: Option<String>,
     bearer: Option<String>,
-    headers: Vec<(String, String)>,
+    headers: Vec<(String, HeaderValue)>,
 }
 
 /// What a sign-in or a refresh answers.
@@ -91,8 +91,12 @@ impl Client {
         self
     }
 
-    pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
-        self.headers.push((name.to_owned(), value.to_owned()));
+    pub(crate) fn header(self, name: &str, value: &str) -> Self {
+        self.raw_header(name, value.as_bytes())
+    }
+
+    pub(crate) fn raw_header(mut self, name: &str, value: &[u8]) -> Self {
+        self.headers.push((name.to_owned(), HeaderValue::from_bytes(value).unwrap()));
         self
     }
 
