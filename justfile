@@ -12,10 +12,11 @@ test:
     cargo test
 
 # What must hold before a commit
-check: gen-check
-    cargo fmt --check
-    cargo clippy --all-targets -- -D warnings
+check:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets -- -D warnings
     cargo test
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
 
 # Write the generated files again
 gen:

@@ -39,7 +39,9 @@ where
             let colours = std::io::stdout().is_terminal();
             fmt::layer().with_writer(writer).with_target(false).with_ansi(colours).compact().boxed()
         }
-        LogFormat::Json => fmt::layer().with_writer(writer).json().flatten_event(true).boxed(),
+        LogFormat::Json => {
+            fmt::layer().with_writer(writer).json().flatten_event(true).with_span_list(false).boxed()
+        }
     };
     tracing_subscriber::registry().with(layer.with_filter(filter))
 }
