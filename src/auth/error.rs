@@ -52,8 +52,8 @@ pub enum Fault {
     /// A signing key.
     #[error(transparent)]
     Key(#[from] KeyError),
-    /// The same row changed under each of several tries.
-    #[error("too many callers changed the same session at once")]
+    /// Somebody else changed the same session or account at the same time. Nothing was done.
+    #[error("the session or account was changed by somebody else at the same time")]
     Contended,
 }
 

@@ -2,7 +2,10 @@
 
 use secrecy::SecretString;
 
-use super::{Auth, SignedIn, Start, error::AuthError};
+use super::{
+    Auth, SignedIn, Start,
+    error::{AuthError, Fault},
+};
 use crate::{
     crypto::hasher::Verdict,
     domain::{
@@ -26,7 +29,8 @@ pub struct Login {
 ///
 /// # Errors
 /// [`AuthError::InvalidCredentials`], which never says which of the two is wrong and takes as long for an
-/// account that does not exist; [`AuthError::AccountBlocked`] once the password was right.
+/// account that does not exist; [`AuthError::AccountBlocked`] once the password was right; [`Fault::Contended`] when
+/// the account changed meanwhile.
 pub async fn login(auth: &Auth, request: Login) -> Result<SignedIn, AuthError> {
     let user = auth.prove_password(&request.identifier, &request.password).await?;
     if user.blocked() {
@@ -37,9 +41,10 @@ pub async fn login(auth: &Auth, request: Login) -> Result<SignedIn, AuthError> {
     let access_token = auth.sign_access_token(&session, &user)?;
 
     let tx = auth.store().begin().await?;
-    // The password may have been changed, or the account blocked, while it was being compared.
+    // While the password was being compared it may have been changed, or the account blocked, or everybody signed out.
+    // The next try finds out which.
     if !users::hold_at(&tx, user.id, user.auth_epoch).await? {
-        return Err(AuthError::InvalidCredentials);
+        return Err(Fault::Contended.into());
     }
     auth.store_session(&tx, &session).await?;
     tx.commit().await?;

@@ -204,7 +204,9 @@ async fn a_sign_in_with_the_old_password_does_not_survive_the_change() {
                 assert!(!app.client().bearing(&late.access).is_signed_in().await);
                 assert_eq!(app.client().refresh(&late.refresh).await.unwrap_err(), "REFRESH_TOKEN_INVALID");
             }
-            Err(code) => assert_eq!(code, "INVALID_CREDENTIALS"),
+            Err(code) => {
+                assert!(matches!(code.as_str(), "INVALID_CREDENTIALS" | "SERVICE_UNAVAILABLE"), "{code}")
+            }
         }
         let born_dead =
             "SELECT CAST(count(*) AS TEXT) FROM refresh_sessions s JOIN users u ON u.id = s.user_id
