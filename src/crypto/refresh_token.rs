@@ -21,8 +21,6 @@ use crate::domain::{
 
 /// What every refresh token begins with: secret scanners and log scrubbers look for it.
 pub const PREFIX: &str = "kwr_";
-/// Characters of a whole token.
-pub const LENGTH: usize = PREFIX.len() + ENCODED;
 
 const ENCODED: usize = 76;
 const VERSION: u8 = 1;

@@ -205,7 +205,7 @@ async fn a_sign_in_with_the_old_password_does_not_survive_the_change() {
                 assert_eq!(app.client().refresh(&late.refresh).await.unwrap_err(), "REFRESH_TOKEN_INVALID");
             }
             Err(code) => {
-                assert!(matches!(code.as_str(), "INVALID_CREDENTIALS" | "SERVICE_UNAVAILABLE"), "{code}")
+                assert!(matches!(code.as_str(), "INVALID_CREDENTIALS" | "SERVICE_UNAVAILABLE"), "{code}");
             }
         }
         let born_dead =
