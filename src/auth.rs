@@ -22,7 +22,7 @@ use crate::{
     clock::SharedClock,
     crypto::{entropy::SharedEntropy, jwt::AccessTokens, keyring::Keyring, refresh_token::RefreshTokens},
     domain::{
-        ids::{SessionId, UserId},
+        ids::SessionId,
         rotation::RotationPolicy,
         session::{Delivery, Session},
         user::{self, User},
@@ -45,8 +45,6 @@ pub struct AuthSettings {
     pub registration_open: bool,
     /// How a refresh token travels when the client does not say.
     pub default_delivery: Delivery,
-    /// A session that is not used for this long ends.
-    pub idle_timeout: Duration,
     /// A session ends after this long, however busy it is.
     pub absolute_timeout: Duration,
     /// Live sessions of one user; the one unused for longest makes room.
@@ -82,12 +80,6 @@ impl Caller {
                 self.user.roles.iter().any(|role| role == user::ADMIN)
             }
         }
-    }
-
-    /// The caller's user id.
-    #[must_use]
-    pub fn user_id(&self) -> UserId {
-        self.user.id
     }
 
     /// The caller's session id.

@@ -20,7 +20,6 @@ pub(super) fn auth_settings(config: &Config) -> AuthSettings {
     AuthSettings {
         registration_open: config.registration_open,
         default_delivery: config.sessions.default_delivery,
-        idle_timeout: config.sessions.idle_timeout,
         absolute_timeout: config.sessions.absolute_timeout,
         max_per_user: config.sessions.max_per_user,
         rotation: RotationPolicy {

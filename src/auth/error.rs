@@ -40,6 +40,15 @@ pub enum AuthError {
     Fault(#[from] Fault),
 }
 
+impl AuthError {
+    /// Whether the session of a refused refresh token is over for good. A race, a limit or a fault is no reason to
+    /// forget it.
+    #[must_use]
+    pub fn ends_session(&self) -> bool {
+        matches!(self, Self::RefreshTokenInvalid | Self::RefreshTokenReused | Self::AccountBlocked)
+    }
+}
+
 /// What keeps this server from answering.
 #[derive(Debug, Error)]
 pub enum Fault {

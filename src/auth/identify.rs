@@ -33,7 +33,7 @@ pub async fn identify(auth: &Auth, token: &SecretString) -> Result<Result<Caller
     if user.id != token.user_id {
         return Ok(Err(Unidentified::Invalid));
     }
-    Ok(match session.standing(&user, now, auth.settings.idle_timeout) {
+    Ok(match session.standing(&user, now, auth.accounts.idle_timeout) {
         Standing::Live => Ok(Caller { user, session }),
         Standing::Revoked | Standing::Expired | Standing::OwnerBlocked => Err(Unidentified::SessionRevoked),
     })

@@ -69,7 +69,7 @@ impl Auth {
         if !self.refresh_tokens.authenticates(token, session) || session.delivery != channel {
             return Err(AuthError::RefreshTokenInvalid);
         }
-        match session.standing(user, self.clock().now(), self.settings.idle_timeout) {
+        match session.standing(user, self.clock().now(), self.accounts.idle_timeout) {
             Standing::Live => Ok(()),
             Standing::OwnerBlocked => Err(AuthError::AccountBlocked),
             Standing::Revoked | Standing::Expired => Err(AuthError::RefreshTokenInvalid),
@@ -127,7 +127,7 @@ impl Auth {
         let access_token = self.sign_access_token(&session, &user)?;
         // The clock of this node may run behind that of the node that rotated before.
         let now = self.clock().now().max(session.last_used_at);
-        let idle_timeout = self.settings.idle_timeout;
+        let idle_timeout = self.accounts.idle_timeout;
         let rotation = Rotation { id: session.id, user_id: user.id, from, to, retry_hash, now, idle_timeout };
         if !sessions::rotate(self.store(), &rotation).await? {
             return Ok(None);

@@ -19,28 +19,46 @@ use crate::{
     },
 };
 
-/// The session to sign out of.
-pub enum SignOut {
-    /// The one that a refresh token belongs to; any token it ever had will do (RFC 7009 §2.1).
-    Token {
-        /// The refresh token.
-        token: SecretString,
-        /// How it came.
-        channel: Delivery,
-    },
-    /// The one that the request's access token names.
-    Session(SessionId),
+/// What may name the session to sign out of.
+pub struct SignOut<'a> {
+    /// A refresh token in the input; any that the session ever had will do (RFC 7009 §2.1).
+    pub in_body: Option<SecretString>,
+    /// The refresh token in the cookie.
+    pub in_cookie: Option<SecretString>,
+    /// Whom the access token names.
+    pub caller: Option<&'a Caller>,
 }
 
-/// Ends a session by the hand of its own client; `None` when there is nothing to end.
+/// What came of signing out.
+pub struct SignedOut {
+    /// The session that ended; `None` when there was nothing to end.
+    pub session: Option<Session>,
+    /// The cookie was asked, and is good for nothing now.
+    pub cookie_spent: bool,
+}
+
+/// Ends a session by the hand of its own client: the one that is named most explicitly. Beside the access token of a body
+/// session, a cookie is some other session's; beside that of a cookie session, the cookie is the newer of the two.
 ///
 /// # Errors
 /// Only when the database cannot: then the session is not ended, and the client must know.
-pub async fn log_out(auth: &Auth, which: SignOut) -> Result<Option<Session>, AuthError> {
-    match which {
-        SignOut::Token { token, channel } => auth.end_session_of(&token, channel, EndReason::Logout).await,
-        SignOut::Session(id) => auth.end_session(id, EndReason::Logout).await,
+pub async fn log_out(auth: &Auth, which: SignOut<'_>) -> Result<SignedOut, AuthError> {
+    let in_body_session = which.caller.is_some_and(|caller| caller.session.delivery == Delivery::Body);
+    let cookie = which.in_cookie.filter(|_| which.in_body.is_none() && !in_body_session);
+    let cookie_spent = cookie.is_some();
+
+    for (token, channel) in [(which.in_body, Delivery::Body), (cookie, Delivery::Cookie)] {
+        if let Some(token) = token
+            && let Some(session) = auth.end_session_of(&token, channel, EndReason::Logout).await?
+        {
+            return Ok(SignedOut { session: Some(session), cookie_spent });
+        }
     }
+    let session = match which.caller {
+        Some(caller) => auth.end_session(caller.session.id, EndReason::Logout).await?,
+        None => None,
+    };
+    Ok(SignedOut { session, cookie_spent })
 }
 
 /// Sets of sessions.
@@ -131,7 +149,7 @@ pub async fn list(
         after: cursor.as_ref(),
         limit: u64::from(first) + 1,
         now: auth.clock().now(),
-        idle_timeout: auth.settings.idle_timeout,
+        idle_timeout: auth.accounts.idle_timeout,
     };
     let mut sessions = sessions::list_live(auth.store(), &page).await?;
     let has_next = sessions.len() > first as usize;

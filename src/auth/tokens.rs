@@ -68,7 +68,7 @@ impl Auth {
     /// Stores a new session and makes room for it.
     pub(super) async fn store_session(&self, tx: &Tx, session: &Session) -> Result<(), AuthError> {
         sessions::insert(tx, session).await?;
-        sessions::end_surplus(tx, session, self.settings.max_per_user, self.settings.idle_timeout).await?;
+        sessions::end_surplus(tx, session, self.settings.max_per_user, self.accounts.idle_timeout).await?;
         Ok(())
     }
 
@@ -111,7 +111,7 @@ impl Auth {
             access_token,
             expires_in: self.access_tokens.ttl(),
             refresh_token,
-            refresh_expires_in: until(session.ends_at(self.settings.idle_timeout), self.clock().now()),
+            refresh_expires_in: until(session.ends_at(self.accounts.idle_timeout), self.clock().now()),
             session,
             user,
         })

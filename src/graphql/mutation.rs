@@ -13,7 +13,8 @@ use super::{
     types::{
         User, auth,
         payloads::{
-            AuthPayload, ChangePasswordPayload, LogoutPayload, RegisterPayload, RevokeSessionsPayload,
+            AuthPayload, ChangePasswordPayload, EMAIL_VERIFICATION_REQUIRED, LogoutPayload, RegisterPayload,
+            RevokeSessionsPayload,
         },
         request,
         sessions::Session,
@@ -27,7 +28,7 @@ use crate::{
         password::{self, ChangePassword},
         refresh::{Refresh, refresh},
         register::{self, Register},
-        sessions::{self, Revoke, SignOut},
+        sessions::{self, Revoke, SignOut, SignedOut},
     },
     domain::{invalid::Invalid, session::Delivery},
 };
@@ -53,7 +54,7 @@ impl Mutation {
         let register = Register { email: input.email, password: input.password, username, start };
         let signed_in = register::register(auth, register).await?;
         let auth = Some(AuthPayload::hand_out(signed_in, request));
-        Ok(RegisterPayload { auth, email_verification_required: false })
+        Ok(RegisterPayload { auth, email_verification_required: EMAIL_VERIFICATION_REQUIRED })
     }
 
     /// Exchange the refresh token (from the cookie, or from the input) for new tokens. The `Authorization` header is ignored.
@@ -68,7 +69,7 @@ impl Mutation {
             the_token(request, non_empty(input.refresh_token))?.ok_or(AuthError::RefreshTokenInvalid)?;
         let refreshed =
             refresh(auth(ctx)?, Refresh { token, channel, retry_key: non_empty(input.retry_key) }).await;
-        if channel == Delivery::Cookie && refreshed.as_ref().is_err_and(is_over) {
+        if channel == Delivery::Cookie && refreshed.as_ref().is_err_and(AuthError::ends_session) {
             request.affect_cookie(CookieEffect::Clear);
         }
         Ok(AuthPayload::hand_out(refreshed?, request))
@@ -76,20 +77,20 @@ impl Mutation {
 
     /// End this session. Never fails: with nothing to end, `session` is null. Clears the cookie.
     async fn logout(&self, ctx: &Context<'_>, input: Option<LogoutInput>) -> Result<LogoutPayload, ApiError> {
-        let (auth, request) = (auth(ctx)?, request(ctx)?);
-        let in_body = input.and_then(|input| non_empty(input.refresh_token));
-        for which in ways_to_sign_out(in_body, request) {
-            let by_cookie = matches!(which, SignOut::Token { channel: Delivery::Cookie, .. });
-            let ended = sessions::log_out(auth, which).await?;
-            if by_cookie {
-                request.affect_cookie(CookieEffect::Clear);
-            }
-            if let Some(session) = ended {
-                request.belongs_to(session.id);
-                return Ok(LogoutPayload { session: Some(session.into()) });
-            }
+        let request = request(ctx)?;
+        let which = SignOut {
+            in_body: input.and_then(|input| non_empty(input.refresh_token)),
+            in_cookie: request.cookie.clone(),
+            caller: request.caller.as_ref(),
+        };
+        let SignedOut { session, cookie_spent } = sessions::log_out(auth(ctx)?, which).await?;
+        if cookie_spent {
+            request.affect_cookie(CookieEffect::Clear);
         }
-        Ok(LogoutPayload { session: None })
+        if let Some(session) = &session {
+            request.belongs_to(session.id);
+        }
+        Ok(LogoutPayload { session: session.map(Session::from) })
     }
 
     /// End sessions of the signed-in user (or, with `users:write`, of another one).
@@ -155,29 +156,6 @@ fn the_token(
         (None, Some(token)) => Ok(Some((token.clone(), Delivery::Cookie))),
         (None, None) => Ok(None),
     }
-}
-
-/// What may name the session to sign out of, the most explicit first. Beside the access token of a body session, a
-/// cookie is some other session's; beside that of a cookie session, the cookie is the newer of the two.
-fn ways_to_sign_out(in_body: Option<SecretString>, request: &RequestContext) -> Vec<SignOut> {
-    let cookie = request.cookie.clone().map(|token| SignOut::Token { token, channel: Delivery::Cookie });
-    let caller = request.caller.as_ref();
-    let bearer = caller.map(|caller| SignOut::Session(caller.session_id()));
-    if let Some(token) = in_body {
-        return std::iter::once(SignOut::Token { token, channel: Delivery::Body }).chain(bearer).collect();
-    }
-    match caller.map(|caller| caller.session.delivery) {
-        Some(Delivery::Body) => bearer.into_iter().collect(),
-        Some(Delivery::Cookie) | None => cookie.into_iter().chain(bearer).collect(),
-    }
-}
-
-/// Whether the session of a refused token is over for good. A race, a limit or a fault is no reason to forget it.
-fn is_over(error: &AuthError) -> bool {
-    matches!(
-        error,
-        AuthError::RefreshTokenInvalid | AuthError::RefreshTokenReused | AuthError::AccountBlocked
-    )
 }
 
 fn parse_revocation(input: RevokeSessionsInput) -> Result<Revoke, ApiError> {

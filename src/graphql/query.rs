@@ -6,7 +6,7 @@ use super::{
     GraphQLSettings,
     error::{ApiError, ErrorCode},
     inputs::TokenDelivery,
-    types::{Node, User, auth, request},
+    types::{Node, User, auth, payloads::EMAIL_VERIFICATION_REQUIRED, request},
 };
 use crate::{auth::sessions, domain::ids::NodeId};
 
@@ -41,7 +41,7 @@ fn current_settings(ctx: &Context<'_>) -> Result<Settings, ApiError> {
     let settings = auth(ctx)?.settings();
     Ok(Settings {
         registration_open: settings.registration_open,
-        email_verification_required: false,
+        email_verification_required: EMAIL_VERIFICATION_REQUIRED,
         password_min_length: i32::try_from(shown.password_min_length).unwrap_or(i32::MAX),
         default_delivery: settings.default_delivery.into(),
         error_codes: ErrorCode::all().collect(),

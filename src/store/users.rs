@@ -150,14 +150,7 @@ pub async fn bump_epoch(tx: &Tx, id: UserId) -> Result<Option<i64>, StoreError> 
 /// # Errors
 /// When the database cannot.
 pub async fn hold_at(tx: &Tx, id: UserId, epoch: i64) -> Result<bool, StoreError> {
-    let held = users::Entity::update_many()
-        .col_expr(users::Column::AuthEpoch, Expr::col(users::Column::AuthEpoch))
-        .filter(users::Column::Id.eq(id.as_uuid()))
-        .filter(users::Column::BlockedAt.is_null())
-        .filter(users::Column::AuthEpoch.eq(epoch))
-        .exec(&tx.0)
-        .await?;
-    Ok(held.rows_affected == 1)
+    hold(tx, id, users::Column::AuthEpoch.eq(epoch)).await
 }
 
 /// Makes sure, for the rest of the transaction, that a session may act for its user; `false` when it has ended since it
@@ -172,11 +165,16 @@ pub async fn hold_for(tx: &Tx, id: UserId, session: SessionId) -> Result<bool, S
         .select_only()
         .column(refresh_sessions::Column::AuthEpoch)
         .into_query();
+    hold(tx, id, users::Column::AuthEpoch.in_subquery(epoch_of_session)).await
+}
+
+/// Writes a row as it is: who comes after waits, and sees what this transaction did.
+async fn hold(tx: &Tx, id: UserId, epoch_is_right: Expr) -> Result<bool, StoreError> {
     let held = users::Entity::update_many()
         .col_expr(users::Column::AuthEpoch, Expr::col(users::Column::AuthEpoch))
         .filter(users::Column::Id.eq(id.as_uuid()))
         .filter(users::Column::BlockedAt.is_null())
-        .filter(users::Column::AuthEpoch.in_subquery(epoch_of_session))
+        .filter(epoch_is_right)
         .exec(&tx.0)
         .await?;
     Ok(held.rows_affected == 1)

@@ -28,55 +28,41 @@ use Answer::{New, Refused, Same};
 
 const REUSED: Answer = Refused("REFRESH_TOKEN_REUSED");
 
-/// A token is rotated with a key; after a while a token of some generation comes in with a key.
-struct Row {
-    case: &'static str,
-    settings: &'static str,
-    rotated_with: Option<&'static str>,
-    after_seconds: u64,
-    /// 2 is the current token, 1 its parent, 0 its grandparent.
-    presented: usize,
-    with: Option<&'static str>,
-    in_body: Answer,
-    in_cookie: Answer,
-}
+/// A token is rotated with a key; after some seconds a token (2 is the current one, 1 its parent, 0 its grandparent) comes
+/// in with a key. The answer in body and in cookie delivery.
+struct Row(
+    &'static str,
+    &'static str,
+    Option<&'static str>,
+    u64,
+    usize,
+    Option<&'static str>,
+    Answer,
+    Answer,
+);
 
 #[rustfmt::skip]
 const TABLE: [Row; 19] = [
-    row("current, old",               "", None, 5, 2, None,  New, New),
-    row("current, young",             "", None, 4, 2, None,  New, Same),
-    row("current, young, strict",     STRICT, None, 0, 2, None,  New, New),
-    row("parent, same key, at once",  "", KEY,  0, 1, KEY,   Same, Same),
-    row("parent, same key, hours on", "", KEY,  36_000, 1, KEY, Same, Same),
-    row("parent, same key, strict",   STRICT, KEY, 36_000, 1, KEY, Same, Same),
-    row("parent, other key, in race", "", KEY,  4, 1, OTHER, Same, Same),
-    row("parent, no key, in race",    "", KEY,  4, 1, None,  Same, Same),
-    row("parent, other key, later",   "", KEY,  5, 1, OTHER, REUSED, REUSED),
-    row("parent, no key, later",      "", KEY,  5, 1, None,  REUSED, REUSED),
-    row("parent, other key, strict",  STRICT, KEY, 0, 1, OTHER, REUSED, REUSED),
-    row("parent, unkeyed, in retry",  "", None, 29, 1, None, Same, Same),
-    row("parent, unkeyed, later",     "", None, 30, 1, None, REUSED, REUSED),
-    row("parent, unkeyed, strict",    STRICT, None, 0, 1, None, REUSED, REUSED),
-    row("parent, key after no key, in race", "", None, 4, 1, KEY, Same, Same),
-    row("parent, key after no key",   "", None, 5, 1, KEY,   REUSED, REUSED),
-    row("grandparent, at once",       "", None, 0, 0, None,  REUSED, REUSED),
-    row("grandparent, same key",      "", KEY,  0, 0, KEY,   REUSED, REUSED),
-    row("grandparent, hours on",      "", KEY,  36_000, 0, OTHER, REUSED, REUSED),
+    Row("current, old",               "", None, 5, 2, None,  New, New),
+    Row("current, young",             "", None, 4, 2, None,  New, Same),
+    Row("current, young, strict",     STRICT, None, 0, 2, None,  New, New),
+    Row("parent, same key, at once",  "", KEY,  0, 1, KEY,   Same, Same),
+    Row("parent, same key, hours on", "", KEY,  36_000, 1, KEY, Same, Same),
+    Row("parent, same key, strict",   STRICT, KEY, 36_000, 1, KEY, Same, Same),
+    Row("parent, other key, in race", "", KEY,  4, 1, OTHER, Same, Same),
+    Row("parent, no key, in race",    "", KEY,  4, 1, None,  Same, Same),
+    Row("parent, other key, later",   "", KEY,  5, 1, OTHER, REUSED, REUSED),
+    Row("parent, no key, later",      "", KEY,  5, 1, None,  REUSED, REUSED),
+    Row("parent, other key, strict",  STRICT, KEY, 0, 1, OTHER, REUSED, REUSED),
+    Row("parent, unkeyed, in retry",  "", None, 29, 1, None, Same, Same),
+    Row("parent, unkeyed, later",     "", None, 30, 1, None, REUSED, REUSED),
+    Row("parent, unkeyed, strict",    STRICT, None, 0, 1, None, REUSED, REUSED),
+    Row("parent, key after no key, in race", "", None, 4, 1, KEY, Same, Same),
+    Row("parent, key after no key",   "", None, 5, 1, KEY,   REUSED, REUSED),
+    Row("grandparent, at once",       "", None, 0, 0, None,  REUSED, REUSED),
+    Row("grandparent, same key",      "", KEY,  0, 0, KEY,   REUSED, REUSED),
+    Row("grandparent, hours on",      "", KEY,  36_000, 0, OTHER, REUSED, REUSED),
 ];
-
-#[expect(clippy::too_many_arguments, reason = "a line of a table")]
-const fn row(
-    case: &'static str,
-    settings: &'static str,
-    rotated_with: Option<&'static str>,
-    after_seconds: u64,
-    presented: usize,
-    with: Option<&'static str>,
-    in_body: Answer,
-    in_cookie: Answer,
-) -> Row {
-    Row { case, settings, rotated_with, after_seconds, presented, with, in_body, in_cookie }
-}
 
 /// Sends a token as its delivery has it; the token that comes back.
 async fn present(
@@ -119,16 +105,16 @@ async fn sign_in(app: &TestApp, delivery: Delivery) -> String {
 
 #[tokio::test]
 async fn every_row_is_answered_as_the_table_says() {
-    for row in &TABLE {
-        for (delivery, expected) in [(Delivery::Body, row.in_body), (Delivery::Cookie, row.in_cookie)] {
-            let app = TestApp::with(row.settings).await;
+    for Row(case, settings, rotated_with, after, presented, with, in_body, in_cookie) in TABLE {
+        for (delivery, expected) in [(Delivery::Body, in_body), (Delivery::Cookie, in_cookie)] {
+            let app = TestApp::with(settings).await;
             let mut tokens = vec![sign_in(&app, delivery).await];
             tokens.push(present(&app, delivery, &tokens[0], None).await.unwrap());
             app.wait(seconds(60));
-            tokens.push(present(&app, delivery, &tokens[1], row.rotated_with).await.unwrap());
-            app.wait(seconds(row.after_seconds));
+            tokens.push(present(&app, delivery, &tokens[1], rotated_with).await.unwrap());
+            app.wait(seconds(after));
 
-            let answer = present(&app, delivery, &tokens[row.presented], row.with).await;
+            let answer = present(&app, delivery, &tokens[presented], with).await;
             let newest = answer.clone().unwrap_or_else(|_| tokens[2].clone());
             let answer = match answer {
                 Ok(token) if token == tokens[2] => Same,
@@ -137,12 +123,12 @@ async fn every_row_is_answered_as_the_table_says() {
                     New
                 }
                 Err(code) if code == "REFRESH_TOKEN_REUSED" => REUSED,
-                Err(code) => panic!("{}, {delivery:?}: {code}", row.case),
+                Err(code) => panic!("{case}, {delivery:?}: {code}"),
             };
-            assert_eq!(answer, expected, "{}, {delivery:?}", row.case);
+            assert_eq!(answer, expected, "{case}, {delivery:?}");
 
-            let alive = present(&app, delivery, &newest, row.with).await;
-            assert_eq!(alive.is_err(), answer == REUSED, "{}, {delivery:?}: {alive:?}", row.case);
+            let alive = present(&app, delivery, &newest, with).await;
+            assert_eq!(alive.is_err(), answer == REUSED, "{case}, {delivery:?}: {alive:?}");
         }
     }
 }

@@ -56,6 +56,9 @@ fn whole_seconds(duration: std::time::Duration) -> i32 {
     i32::try_from(rounded).unwrap_or(i32::MAX)
 }
 
+/// There is no mail yet, so nobody can be asked to verify an address; the configuration refuses the setting.
+pub(in crate::graphql) const EMAIL_VERIFICATION_REQUIRED: bool = false;
+
 /// The result of `register`.
 #[derive(SimpleObject)]
 pub(in crate::graphql) struct RegisterPayload {
