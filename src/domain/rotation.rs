@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 
 use super::session::Delivery;
 
-/// SHA-256 of the `retryKey` that came with a refresh.
+/// SHA-256 of the `retryKey` that came with a refresh. How long a comparison of two takes tells nothing about the key.
 pub type RetryHash = [u8; 32];
 
 /// Where the refresh token of a session stands.
