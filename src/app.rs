@@ -2,37 +2,39 @@
 
 pub mod admin;
 pub mod dev;
+pub mod maintenance;
 mod schema;
 mod settings;
+mod workers;
 
 use std::{path::PathBuf, sync::Arc};
 
 use anyhow::Context;
 use axum::Router;
 use secrecy::{ExposeSecret, SecretString};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use tokio::net::TcpListener;
 
 pub use crate::telemetry::{LogFormat, init as start_logging};
 
-use self::settings::{access_tokens, auth_settings, graphql, hasher, http, password_policy};
+use self::{
+    settings::{access_tokens, auth_settings, graphql, hasher, http, password_policy},
+    workers::Schedule,
+};
 use crate::{
-    auth::{Auth, accounts::Accounts},
+    auth::{Auth, accounts::Accounts, error::Fault, keys::Keys, restore},
     clock::{SharedClock, SystemClock},
     config::Config,
     crypto::{
         entropy::{OsEntropy, SharedEntropy, random},
         hasher::Hasher,
         jwt::AccessTokens,
-        keyring::{Keyring, SealedKey, SigningKey},
         refresh_token::RefreshTokens,
         secret::ServerSecrets,
     },
     graphql::Api,
     http::{router, server},
-    store::{
-        Store, StoreSettings,
-        signing_keys::{self, StoredKey},
-    },
+    store::{Store, StoreSettings},
 };
 
 /// What comes from outside of the program.
@@ -55,6 +57,7 @@ pub struct App {
     router: Router,
     auth: Arc<Auth>,
     store: Store,
+    schedule: Schedule,
 }
 
 impl App {
@@ -64,22 +67,21 @@ impl App {
     /// When the database cannot be opened, has another schema, or holds keys sealed under another secret.
     pub async fn build(config: &Config, surroundings: Surroundings) -> anyhow::Result<Self> {
         let secrets = Arc::new(server_secrets(config)?);
-        let store = open_store(config).await?;
+        let store = open_store(&settings::store(config)).await?;
         schema::require_current(&store).await?;
-        let keyring = Arc::new(keyring(&store, &secrets, &surroundings).await?);
+        restore::require_fenced(&store, config.database.restore_fence).await?;
+        let keys = open_keys(&store, &secrets, &surroundings).await?;
         let accounts = accounts(config, store.clone(), surroundings.clone())?;
+        let access_tokens = AccessTokens::new(Arc::clone(keys.ring()), access_tokens(config));
         let issuer = settings::issuer(&config.public_url);
-        let auth = Arc::new(Auth::new(
-            accounts,
-            RefreshTokens::new(secrets, issuer),
-            AccessTokens::new(keyring, access_tokens(config)),
-            auth_settings(config),
-        ));
+        let refresh_tokens = RefreshTokens::new(secrets, issuer);
+        let auth = Arc::new(Auth::new(accounts, keys, refresh_tokens, access_tokens, auth_settings(config)));
         let api = Api::new(Arc::clone(&auth), &graphql(config));
         let entropy = surroundings.entropy;
         let request_ids = Arc::new(move || u128::from_be_bytes(random(&*entropy)));
         let router = router(api, Arc::clone(&auth), request_ids, http(config));
-        Ok(Self { router, auth, store })
+        let schedule = settings::schedule(config);
+        Ok(Self { router, auth, store, schedule })
     }
 
     /// Everything that answers HTTP.
@@ -104,7 +106,9 @@ impl App {
     /// # Errors
     /// When the database cannot be closed.
     pub async fn run(self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
+        let workers = workers::start(&self.auth, self.schedule);
         server::serve(listener, self.router, shutdown).await;
+        drop(workers);
         self.store.close().await.context("closing the database")
     }
 }
@@ -114,7 +118,7 @@ impl App {
 /// # Errors
 /// When the database cannot be opened or changed.
 pub async fn migrate(config: &Config) -> anyhow::Result<Vec<String>> {
-    let store = open_store(config).await?;
+    let store = open_store(&settings::store_for_migration(config)).await?;
     let steps = schema::migrate(&store).await?;
     store.close().await?;
     Ok(steps)
@@ -134,9 +138,29 @@ pub fn sdl() -> String {
     crate::graphql::sdl()
 }
 
-async fn open_store(config: &Config) -> anyhow::Result<Store> {
-    let settings = StoreSettings { url: config.database_url.expose_secret().to_owned() };
-    Store::connect(&settings).await.context("opening the database named by database_url")
+/// A time, for people and programs.
+#[must_use]
+pub fn rfc3339(time: OffsetDateTime) -> String {
+    time.format(&Rfc3339).unwrap_or_default()
+}
+
+async fn open_store(settings: &StoreSettings) -> anyhow::Result<Store> {
+    Store::connect(settings).await.context("opening the database named by database_url")
+}
+
+async fn open_keys(
+    store: &Store,
+    secrets: &Arc<ServerSecrets>,
+    surroundings: &Surroundings,
+) -> anyhow::Result<Keys> {
+    let Surroundings { clock, entropy } = surroundings.clone();
+    let keys = Keys::open(store.clone(), Arc::clone(secrets), clock, entropy).await;
+    keys.map_err(|fault| match fault {
+        Fault::Key(error) => {
+            anyhow::Error::new(error).context("the database belongs to another server secret")
+        }
+        fault => fault.into(),
+    })
 }
 
 fn accounts(config: &Config, store: Store, surroundings: Surroundings) -> anyhow::Result<Accounts> {
@@ -168,28 +192,4 @@ fn server_secrets(config: &Config) -> anyhow::Result<ServerSecrets> {
          more in base64, such as `openssl rand -base64 32` prints",
     )?;
     Ok(secret.expose_secret().parse()?)
-}
-
-/// The signing keys of the database; the first start makes one.
-async fn keyring(
-    store: &Store,
-    secrets: &ServerSecrets,
-    surroundings: &Surroundings,
-) -> anyhow::Result<Keyring> {
-    if signing_keys::list(store).await?.is_empty() {
-        let (_, SealedKey { kid, slot, sealed }) = SigningKey::generate(secrets, &*surroundings.entropy)?;
-        let tx = store.begin().await?;
-        // Another process may have been first; then its key is the one.
-        if signing_keys::insert_first(&tx, &StoredKey { kid, slot, sealed }, surroundings.clock.now()).await?
-        {
-            tx.commit().await?;
-        }
-    }
-    let keys = signing_keys::list(store)
-        .await?
-        .into_iter()
-        .map(|StoredKey { kid, slot, sealed }| SigningKey::unseal(&SealedKey { kid, slot, sealed }, secrets))
-        .collect::<Result<_, _>>()
-        .context("the database belongs to another server secret")?;
-    Ok(Keyring::new(keys)?)
 }

@@ -5,11 +5,14 @@
 
 pub mod accounts;
 pub mod error;
+pub mod housekeeping;
 pub mod identify;
+pub mod keys;
 pub mod login;
 pub mod password;
 pub mod refresh;
 pub mod register;
+pub mod restore;
 pub mod sessions;
 mod tokens;
 
@@ -17,10 +20,11 @@ use std::time::Duration;
 
 pub use tokens::{SignedIn, Start};
 
+pub use crate::store::Health;
 use crate::{
-    auth::accounts::Accounts,
+    auth::{accounts::Accounts, keys::Keys},
     clock::SharedClock,
-    crypto::{entropy::SharedEntropy, jwt::AccessTokens, keyring::Keyring, refresh_token::RefreshTokens},
+    crypto::{entropy::SharedEntropy, jwt::AccessTokens, refresh_token::RefreshTokens},
     domain::{
         ids::SessionId,
         rotation::RotationPolicy,
@@ -33,6 +37,7 @@ use crate::{
 /// Everything that a use case needs.
 pub struct Auth {
     accounts: Accounts,
+    keys: Keys,
     refresh_tokens: RefreshTokens,
     access_tokens: AccessTokens,
     settings: AuthSettings,
@@ -94,11 +99,12 @@ impl Auth {
     #[must_use]
     pub fn new(
         accounts: Accounts,
+        keys: Keys,
         refresh_tokens: RefreshTokens,
         access_tokens: AccessTokens,
         settings: AuthSettings,
     ) -> Self {
-        Self { accounts, refresh_tokens, access_tokens, settings }
+        Self { accounts, keys, refresh_tokens, access_tokens, settings }
     }
 
     /// How sessions begin, live and end.
@@ -115,16 +121,16 @@ impl Auth {
 
     /// The keys that access tokens are signed with.
     #[must_use]
-    pub fn keyring(&self) -> &Keyring {
-        self.access_tokens.keyring()
+    pub fn keys(&self) -> &Keys {
+        &self.keys
     }
 
-    /// Whether requests can be answered.
+    /// How the database is.
     ///
     /// # Errors
-    /// When the database does not answer.
-    pub async fn ready(&self) -> Result<(), error::AuthError> {
-        Ok(self.store().ping().await?)
+    /// When it does not answer.
+    pub async fn database(&self) -> Result<Health, error::AuthError> {
+        Ok(self.store().health().await?)
     }
 
     fn store(&self) -> &Store {

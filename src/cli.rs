@@ -1,5 +1,6 @@
 //! The command line.
 
+mod keys;
 mod output;
 mod serve;
 mod user;
@@ -9,7 +10,10 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use crate::{
-    app,
+    app::{
+        self, Surroundings,
+        maintenance::{self, Fenced},
+    },
     config::{Config, Profile},
 };
 
@@ -44,6 +48,15 @@ enum Command {
         #[command(subcommand)]
         command: user::Command,
     },
+    /// List and make the keys that access tokens are signed with
+    Keys {
+        #[command(subcommand)]
+        command: keys::Command,
+    },
+    /// Delete sessions that ended long ago; a running server does so by itself
+    Prune,
+    /// After a backup was restored: end every session, so that the past does not come back to life
+    RestoreFence,
     /// Look at the configuration
     Config {
         #[command(subcommand)]
@@ -66,8 +79,8 @@ impl Cli {
         let profile = if matches!(self.command, Command::Dev) { Profile::Dev } else { Profile::Serve };
         let load = || Config::load(self.config.as_deref(), profile);
         match self.command {
-            Command::Serve { migrate } => serve::serve(load()?, migrate).await,
-            Command::Dev => serve::dev(load()?).await,
+            Command::Serve { migrate } => Box::pin(serve::serve(load()?, migrate)).await,
+            Command::Dev => Box::pin(serve::dev(load()?)).await,
             Command::Migrate => {
                 let steps = app::migrate(&load()?).await?;
                 output::line(match steps.len() {
@@ -81,6 +94,13 @@ impl Cli {
                 Ok(())
             }
             Command::User { command } => user::run(command, &load()?).await,
+            Command::Keys { command } => Box::pin(keys::run(command, &load()?)).await,
+            Command::Prune => {
+                let rows = Box::pin(maintenance::prune(&load()?, Surroundings::default())).await?;
+                output::line(format!("Deleted {rows} sessions that ended long ago."));
+                Ok(())
+            }
+            Command::RestoreFence => Box::pin(restore_fence(&load()?)).await,
             Command::Config { command: ConfigCommand::Check } => {
                 let config = load()?;
                 app::check_secret(&config)?;
@@ -89,4 +109,13 @@ impl Cli {
             }
         }
     }
+}
+
+async fn restore_fence(config: &Config) -> anyhow::Result<()> {
+    let Fenced { sessions, fence } = maintenance::restore_fence(config, Surroundings::default()).await?;
+    output::line(format!("Ended {sessions} sessions. The fence of the database is {fence} now."));
+    if fence != config.database.restore_fence {
+        output::line(format!("Before a server starts, set database.restore_fence to {fence} on every node."));
+    }
+    Ok(())
 }

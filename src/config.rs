@@ -38,6 +38,8 @@ pub struct Config {
     pub public_url: Url,
     /// The database.
     pub database_url: SecretString,
+    /// `[database]`.
+    pub database: Database,
     /// Where `dev` keeps its secret and its database.
     pub data_dir: PathBuf,
     /// The server secret, as text, from the environment.
@@ -54,12 +56,40 @@ pub struct Config {
     pub sessions: Sessions,
     /// `[passwords]`.
     pub passwords: Passwords,
+    /// `[housekeeping]`.
+    pub housekeeping: Housekeeping,
     /// Whether anybody may make an account.
     pub registration_open: bool,
     /// Whether the explorer is served.
     pub explorer: bool,
     /// Whether the schema can be queried.
     pub introspection: bool,
+}
+
+/// How the database is used.
+#[derive(Debug, Clone)]
+pub struct Database {
+    /// Connections of this node at a time.
+    pub max_connections: u32,
+    /// How long a request waits for a connection.
+    pub acquire_timeout: Duration,
+    /// How long one statement may take; `None` leaves it to the server's own settings.
+    pub statement_timeout: Option<Duration>,
+    /// How long a start waits for a database that does not answer yet.
+    pub start_timeout: Duration,
+    /// Whether rotations may be answered before they are on disk.
+    pub relaxed_rotations: bool,
+    /// Raised whenever a backup was restored; the database has the same number.
+    pub restore_fence: i64,
+}
+
+/// How what nobody needs any more is deleted.
+#[derive(Debug, Clone)]
+pub struct Housekeeping {
+    /// How often a node looks whether it is its turn.
+    pub interval: Duration,
+    /// At most so many rows in a second.
+    pub rows_per_second: u32,
 }
 
 /// How tokens live.
@@ -75,6 +105,8 @@ pub struct Tokens {
     pub race_window: Duration,
     /// How long a refresh token in a cookie is kept instead of rotated.
     pub cookie_keep: Duration,
+    /// How often a node looks for signing keys that others have made.
+    pub key_reload: Duration,
 }
 
 /// How sessions live.
@@ -88,6 +120,8 @@ pub struct Sessions {
     pub max_per_user: u64,
     /// How the refresh token travels when the client does not say.
     pub default_delivery: Delivery,
+    /// How long an ended session is kept, so that a token of it is still recognised.
+    pub keep_ended: Duration,
 }
 
 /// What passwords must be, and how they are hashed.

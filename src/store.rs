@@ -1,133 +1,192 @@
 //! The database: the only module that knows SeaORM.
 //!
-//! A function here is one statement and a conversion. What must happen together is put into one [`Tx`] by the
-//! use case that needs it.
+//! A function here is one statement and a conversion. What must happen together is put into one
+//! [`Store::transaction`] by the use case that needs it. What differs between the databases is in `backend`.
 
+mod backend;
+pub mod cluster;
 mod connection;
+mod durability;
 mod entity;
+mod error;
 pub mod sessions;
 pub mod signing_keys;
 pub mod users;
 
 use std::{
-    fmt,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use sea_orm::{
-    DatabaseConnection, DatabaseTransaction, DbErr, RuntimeErr, SqliteTransactionMode, TransactionOptions,
-    TransactionTrait,
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, SqliteTransactionMode, StatementBuilder,
+    TransactionOptions, TransactionTrait,
 };
-use thiserror::Error;
 use time::OffsetDateTime;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+pub use sea_orm::ConnectionTrait as Connection;
+
+use self::durability::Durability;
+pub use self::{
+    connection::StoreSettings,
+    error::{MayConflict, StoreError},
+};
 
 /// A database, ready for use.
-///
-/// SQLite takes one writer at a time, so writes go through one connection of their own: they queue up in here,
-/// fairly, instead of colliding in the file.
 #[derive(Clone)]
 pub struct Store {
     reader: DatabaseConnection,
     writer: DatabaseConnection,
+    /// For rotations that need not wait for the disk.
+    relaxed: DatabaseConnection,
+    /// Who may write now.
+    turns: Arc<Semaphore>,
+    /// How long to wait for a turn.
+    patience: Duration,
+    durability: Arc<Durability>,
     statements: Arc<AtomicU64>,
 }
 
-/// What to connect to.
+/// How often a transaction is tried that others are in the way of.
+const TRIES: usize = 5;
+
+/// A transaction that writes; see [`Store::transaction`]. Its copies are the same transaction.
 #[derive(Clone)]
-pub struct StoreSettings {
-    /// `sqlite://relative/path` or `sqlite:///absolute/path`; file and folder are created.
-    pub url: String,
-}
+pub struct Tx(Arc<Turn>);
 
-/// The address of a database may hold a password.
-impl fmt::Debug for StoreSettings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("StoreSettings(…)")
-    }
+/// Declared in this order: a transaction that is given up ends before the turn does.
+struct Turn {
+    inner: DatabaseTransaction,
+    _permit: OwnedSemaphorePermit,
 }
-
-/// Why the database gave no answer.
-#[derive(Debug, Error)]
-pub enum StoreError {
-    /// It cannot be reached, is busy, full or read-only. Trying again later may help.
-    #[error("the database cannot answer")]
-    Unavailable(#[source] DbErr),
-    /// It answers, and something is wrong with it. Trying again does not help.
-    #[error("the database is not as it should be")]
-    Broken(#[source] DbErr),
-    /// A row that no version of this program writes. Trying again does not help.
-    #[error("impossible row in {table}: {id}: {what}")]
-    Corrupt {
-        /// The table.
-        table: &'static str,
-        /// The primary key.
-        id: String,
-        /// What is impossible about it.
-        what: &'static str,
-    },
-}
-
-impl From<DbErr> for StoreError {
-    fn from(error: DbErr) -> Self {
-        if is_lasting(&error) { Self::Broken(error) } else { Self::Unavailable(error) }
-    }
-}
-
-/// Whether waiting cannot help: a statement that the database does not understand (`SQLITE_ERROR`, such as a missing
-/// table), or a file that is damaged (`SQLITE_CORRUPT`) or no database at all (`SQLITE_NOTADB`).
-fn is_lasting(error: &DbErr) -> bool {
-    const LASTING: [u32; 3] = [1, 11, 26];
-    let (DbErr::Exec(RuntimeErr::SqlxError(cause)) | DbErr::Query(RuntimeErr::SqlxError(cause))) = error
-    else {
-        return matches!(error, DbErr::Type(_) | DbErr::Json(_) | DbErr::TryIntoErr { .. });
-    };
-    let code = cause.as_database_error().and_then(|error| error.code()?.parse::<u32>().ok());
-    // The extended codes of SQLite have the primary one in their lowest byte.
-    code.is_some_and(|code| LASTING.contains(&(code & 0xff)))
-}
-
-/// A transaction that writes. Dropped without [`Tx::commit`], it leaves no trace.
-pub struct Tx(DatabaseTransaction);
 
 impl Tx {
-    /// Makes everything done in it true at once, durably.
-    ///
-    /// # Errors
-    /// When the database cannot; then nothing of it is true.
-    pub async fn commit(self) -> Result<(), StoreError> {
-        Ok(self.0.commit().await?)
+    /// What a step of the schema runs on.
+    #[must_use]
+    pub fn connection(&self) -> &DatabaseTransaction {
+        &self.0.inner
+    }
+
+    /// Makes everything true that was done, or nothing if something failed.
+    async fn finish<T, E: From<StoreError>>(self, result: Result<T, E>) -> Result<T, E> {
+        let kept = || StoreError::from(DbErr::Custom("a transaction is used after its end".to_owned()));
+        let Turn { inner, _permit } = Arc::into_inner(self.0).ok_or_else(kept)?;
+        match result {
+            Ok(value) => {
+                inner.commit().await.map_err(StoreError::from)?;
+                Ok(value)
+            }
+            Err(error) => {
+                // If the database cannot, it does so by itself when the connection is gone.
+                let _ = inner.rollback().await;
+                Err(error)
+            }
+        }
     }
 }
 
 impl Store {
-    /// Begins a transaction that may write.
+    /// Does several things at once, durably: all of them, or none when `work` fails. When the database undoes them because
+    /// another transaction was in the way, `work` is done again.
     ///
     /// # Errors
-    /// When the database cannot.
-    pub async fn begin(&self) -> Result<Tx, StoreError> {
+    /// Those of `work`; when the database cannot.
+    pub async fn transaction<T, E, F>(&self, work: impl Fn(Tx) -> F) -> Result<T, E>
+    where
+        E: From<StoreError> + MayConflict,
+        F: Future<Output = Result<T, E>>,
+    {
+        let mut tries = 1;
+        loop {
+            let tx = self.begin().await?;
+            let result = work(tx.clone()).await;
+            match tx.finish(result).await {
+                Err(error) if error.is_conflict() && tries < TRIES => tries += 1,
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// Does something to the schema, one node at a time.
+    ///
+    /// # Errors
+    /// Those of `work`; when the database cannot, or another node takes too long.
+    pub async fn schema_change<T, E, F>(&self, work: impl FnOnce(Tx) -> F) -> Result<T, E>
+    where
+        E: From<StoreError>,
+        F: Future<Output = Result<T, E>>,
+    {
+        let tx = self.begin().await?;
+        if !backend::lock_schema(tx.connection()).await.map_err(StoreError::from)? {
+            return Err(StoreError::timed_out().into());
+        }
+        let result = work(tx.clone()).await;
+        backend::unlock_schema(tx.connection()).await.map_err(StoreError::from)?;
+        tx.finish(result).await
+    }
+
+    /// What tells which steps of the schema were taken.
+    #[must_use]
+    pub fn connection(&self) -> &DatabaseConnection {
+        &self.writer
+    }
+
+    async fn begin(&self) -> Result<Tx, StoreError> {
+        let turn = self.turn().await?;
         // A transaction that begins by reading and then writes cannot wait for its turn in SQLite: it fails.
         let options = TransactionOptions {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..TransactionOptions::default()
         };
-        Ok(Tx(self.writer.begin_with_options(options).await?))
+        Ok(Tx(Arc::new(Turn { inner: self.writer.begin_with_options(options).await?, _permit: turn })))
     }
 
-    /// Whether the database answers, with the tables that are expected.
+    /// One statement that writes, durably; returns how many rows it found.
+    async fn write(&self, statement: impl StatementBuilder) -> Result<u64, StoreError> {
+        self.write_on(&self.writer, statement).await
+    }
+
+    async fn write_on(
+        &self,
+        connection: &DatabaseConnection,
+        statement: impl StatementBuilder,
+    ) -> Result<u64, StoreError> {
+        let mut tries = 1;
+        loop {
+            let _turn = self.turn().await?;
+            match connection.execute(&statement).await.map_err(StoreError::from) {
+                Err(error) if error.is_conflict() && tries < TRIES => tries += 1,
+                outcome => return Ok(outcome?.rows_affected()),
+            }
+        }
+    }
+
+    async fn turn(&self) -> Result<OwnedSemaphorePermit, StoreError> {
+        let turn = tokio::time::timeout(self.patience, Arc::clone(&self.turns).acquire_owned()).await;
+        turn.ok().and_then(Result::ok).ok_or_else(StoreError::timed_out)
+    }
+
+    /// Whether the database answers, has the tables that are expected, and takes writes.
     ///
     /// # Errors
-    /// When it does not.
-    pub async fn ping(&self) -> Result<(), StoreError> {
-        users::any(self).await.map(drop)
+    /// When it does not answer.
+    pub async fn health(&self) -> Result<Health, StoreError> {
+        let tx = self.begin().await?;
+        let health = self.health_in(&tx).await;
+        tx.finish(health).await
     }
 
-    /// The connection that migrations run on.
-    #[must_use]
-    pub fn for_migration(&self) -> &DatabaseConnection {
-        &self.writer
+    async fn health_in(&self, tx: &Tx) -> Result<Health, StoreError> {
+        users::any_in(tx.connection()).await?;
+        let read_only = match backend::read_only_query(self.backend()) {
+            Some(query) => connection::finds_a_row(tx.connection(), query).await?,
+            None => false,
+        };
+        Ok(if read_only { Health::ReadOnly } else { Health::Good })
     }
 
     /// How many statements were sent so far; tests show by it that garbage costs none.
@@ -141,10 +200,20 @@ impl Store {
     /// # Errors
     /// When the database cannot.
     pub async fn close(self) -> Result<(), StoreError> {
+        self.relaxed.close().await?;
         self.reader.close().await?;
         self.writer.close().await?;
         Ok(())
     }
+}
+
+/// How a database that answers is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Health {
+    /// It takes writes.
+    Good,
+    /// It takes none: a standby, or locked by its operator.
+    ReadOnly,
 }
 
 /// Times are stored as epoch milliseconds.

@@ -1,11 +1,17 @@
 //! The database schema of Keywheel, step by step.
+//!
+//! The caller holds a lock, and a transaction where the database takes changes of the schema back with it. MySQL does
+//! not: so each step can be taken again from the middle.
 
 pub use sea_orm_migration::prelude::MigratorTrait;
-use sea_orm_migration::prelude::*;
+use sea_orm_migration::{prelude::*, sea_orm::DbBackend, sea_query::IntoIndexColumn};
 
 mod m20261123_000001_create_users;
 mod m20261123_000002_create_refresh_sessions;
 mod m20261123_000003_create_signing_keys;
+mod m20261123_000004_create_cluster_state;
+mod m20261123_000005_index_refresh_sessions_for_pruning;
+mod m20261123_000006_add_active_from_to_signing_keys;
 
 /// Every migration, oldest first.
 #[derive(Debug)]
@@ -18,6 +24,35 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000001_create_users::Migration),
             Box::new(m20261123_000002_create_refresh_sessions::Migration),
             Box::new(m20261123_000003_create_signing_keys::Migration),
+            Box::new(m20261123_000004_create_cluster_state::Migration),
+            Box::new(m20261123_000005_index_refresh_sessions_for_pruning::Migration),
+            Box::new(m20261123_000006_add_active_from_to_signing_keys::Migration),
         ]
     }
+}
+
+/// A new table. Text is compared byte by byte, as PostgreSQL and SQLite do anyway.
+fn table(manager: &SchemaManager<'_>) -> TableCreateStatement {
+    let mut table = Table::create().if_not_exists().to_owned();
+    if manager.get_database_backend() == DbBackend::MySql {
+        table.character_set("utf8mb4").collate("utf8mb4_bin");
+    }
+    table
+}
+
+/// MySQL knows no `CREATE INDEX IF NOT EXISTS`.
+async fn create_index_once<C: IntoIndexColumn>(
+    manager: &SchemaManager<'_>,
+    name: &str,
+    table: impl Iden + 'static,
+    columns: impl IntoIterator<Item = C>,
+) -> Result<(), DbErr> {
+    if manager.has_index(table.to_string(), name).await? {
+        return Ok(());
+    }
+    let mut index = Index::create().name(name).table(table).to_owned();
+    for column in columns {
+        index.col(column);
+    }
+    manager.create_index(index).await
 }

@@ -3,6 +3,8 @@ use sea_orm_migration::{
     schema::{big_integer, big_integer_null, boolean, string_len, string_len_null, text, uuid},
 };
 
+use crate::table;
+
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
 
@@ -27,14 +29,10 @@ enum Users {
 
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
-    fn use_transaction(&self) -> Option<bool> {
-        Some(true)
-    }
-
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         manager
             .create_table(
-                Table::create()
+                table(manager)
                     .table(Users::Table)
                     .col(uuid(Users::Id).primary_key())
                     .col(string_len_null(Users::Email, 254).unique_key())

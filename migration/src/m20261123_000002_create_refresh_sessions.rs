@@ -6,6 +6,8 @@ use sea_orm_migration::{
     },
 };
 
+use crate::{create_index_once, table};
+
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
 
@@ -46,14 +48,10 @@ enum Users {
 
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
-    fn use_transaction(&self) -> Option<bool> {
-        Some(true)
-    }
-
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         manager
             .create_table(
-                Table::create()
+                table(manager)
                     .table(RefreshSessions::Table)
                     .col(uuid(RefreshSessions::Id).primary_key())
                     .col(uuid(RefreshSessions::UserId))
@@ -85,16 +83,13 @@ impl MigrationTrait for Migration {
                     .to_owned(),
             )
             .await?;
-        manager
-            .create_index(
-                Index::create()
-                    .name("ix_refresh_sessions_user_id_revoked_at")
-                    .table(RefreshSessions::Table)
-                    .col(RefreshSessions::UserId)
-                    .col(RefreshSessions::RevokedAt)
-                    .to_owned(),
-            )
-            .await
+        create_index_once(
+            manager,
+            "ix_refresh_sessions_user_id_revoked_at",
+            RefreshSessions::Table,
+            [RefreshSessions::UserId, RefreshSessions::RevokedAt],
+        )
+        .await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {

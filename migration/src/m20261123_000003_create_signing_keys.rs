@@ -3,6 +3,8 @@ use sea_orm_migration::{
     schema::{big_integer, big_integer_null, small_integer, string_len, var_binary},
 };
 
+use crate::table;
+
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
 
@@ -22,14 +24,10 @@ enum SigningKeys {
 
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
-    fn use_transaction(&self) -> Option<bool> {
-        Some(true)
-    }
-
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         manager
             .create_table(
-                Table::create()
+                table(manager)
                     .table(SigningKeys::Table)
                     .col(string_len(SigningKeys::Kid, 64).primary_key())
                     .col(string_len(SigningKeys::Algorithm, 16))

@@ -4,9 +4,8 @@ use anyhow::Context;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use secrecy::SecretString;
 use serde::Serialize;
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use super::{Surroundings, accounts, open_store, schema};
+use super::{Surroundings, accounts, open_store, rfc3339, schema, settings};
 use crate::{
     auth::{
         accounts::{Accounts, NewAccount},
@@ -64,7 +63,7 @@ impl Admin {
     /// # Errors
     /// When it cannot be opened, or its schema is not current.
     pub async fn open(config: &Config, surroundings: Surroundings) -> anyhow::Result<Self> {
-        let store = open_store(config).await?;
+        let store = open_store(&settings::store_for_maintenance(config)).await?;
         schema::require_current(&store).await?;
         Ok(Self { accounts: accounts(config, store, surroundings)? })
     }
@@ -183,8 +182,4 @@ fn session_row(session: &Session) -> SessionRow {
         last_used_at: rfc3339(session.last_used_at),
         expires_at: rfc3339(session.absolute_expires_at),
     }
-}
-
-fn rfc3339(time: OffsetDateTime) -> String {
-    time.format(&Rfc3339).unwrap_or_default()
 }

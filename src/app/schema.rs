@@ -3,18 +3,22 @@
 use anyhow::{Context, bail};
 use migration::{Migrator, MigratorTrait};
 
-use crate::store::Store;
+use crate::store::{Connection, Store};
 
-/// Takes the steps that are missing; returns their names.
+/// Takes the steps that are missing; returns their names. Of several nodes that start at once, one takes them.
 pub(super) async fn migrate(store: &Store) -> anyhow::Result<Vec<String>> {
-    let pending = pending(store).await?;
-    Migrator::up(store.for_migration(), None).await.context("migrating the database")?;
-    Ok(pending)
+    store
+        .schema_change(|tx| async move {
+            let pending = pending(tx.connection()).await?;
+            Migrator::up(tx.connection(), None).await.context("migrating the database")?;
+            Ok(pending)
+        })
+        .await
 }
 
 /// Refuses a database that is older or newer than this program: it would be misread.
 pub(super) async fn require_current(store: &Store) -> anyhow::Result<()> {
-    let pending = pending(store).await?;
+    let pending = pending(store.connection()).await?;
     if !pending.is_empty() {
         bail!(
             "the schema of the database is older than this keywheel ({} migrations are missing): run `keywheel \
@@ -25,8 +29,8 @@ pub(super) async fn require_current(store: &Store) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn pending(store: &Store) -> anyhow::Result<Vec<String>> {
-    let pending = Migrator::get_pending_migrations_read_only(store.for_migration())
+async fn pending(connection: &impl Connection) -> anyhow::Result<Vec<String>> {
+    let pending = Migrator::get_pending_migrations_read_only(connection)
         .await
         .context("the schema of the database cannot be read, or is newer than this keywheel")?;
     Ok(pending.iter().map(|migration| migration.name().to_owned()).collect())

@@ -1,19 +1,67 @@
 //! From the configuration to what each module wants to know of it.
 
+use std::time::Duration;
+
 use url::Url;
 
+use super::workers::Schedule;
 use crate::{
-    auth::AuthSettings,
-    config::Config,
+    auth::{AuthSettings, housekeeping::Housekeeping},
+    config::{Config, Database},
     crypto::{hasher::HasherSettings, jwt::AccessTokenSettings},
     domain::{password::PasswordPolicy, rotation::RotationPolicy},
     graphql::GraphQLSettings,
     http::HttpSettings,
+    store::StoreSettings,
 };
 
 /// `iss`: the public URL without a slash at the end, as people write it.
 pub(super) fn issuer(public_url: &Url) -> String {
     public_url.as_str().trim_end_matches('/').to_owned()
+}
+
+pub(super) fn store(config: &Config) -> StoreSettings {
+    let Database {
+        max_connections,
+        acquire_timeout,
+        statement_timeout,
+        start_timeout,
+        relaxed_rotations,
+        ..
+    } = config.database;
+    StoreSettings {
+        url: config.database_url.clone(),
+        max_connections,
+        acquire_timeout,
+        statement_timeout,
+        start_timeout,
+        relaxed_rotations,
+    }
+}
+
+/// For changes of the schema, which take their time, of a database that may just be starting as well.
+pub(super) fn store_for_migration(config: &Config) -> StoreSettings {
+    StoreSettings { statement_timeout: None, ..store(config) }
+}
+
+/// For the work of an operator, who sees at once what is wrong, and may ask for something that takes its time.
+pub(super) fn store_for_maintenance(config: &Config) -> StoreSettings {
+    StoreSettings { start_timeout: Duration::ZERO, ..store_for_migration(config) }
+}
+
+pub(super) fn schedule(config: &Config) -> Schedule {
+    Schedule {
+        key_reload: config.tokens.key_reload,
+        housekeeping: housekeeping(config),
+        housekeeping_interval: config.housekeeping.interval,
+    }
+}
+
+pub(super) fn housekeeping(config: &Config) -> Housekeeping {
+    Housekeeping {
+        keep_ended: config.sessions.keep_ended,
+        rows_per_second: config.housekeeping.rows_per_second,
+    }
 }
 
 pub(super) fn auth_settings(config: &Config) -> AuthSettings {

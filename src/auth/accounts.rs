@@ -71,9 +71,8 @@ impl Accounts {
     /// Invalid input, all of it at once; a taken email address or username.
     pub async fn create(&self, new: NewAccount<'_>) -> Result<User, AuthError> {
         let prepared = self.prepare(new).await?;
-        let tx = self.store.begin().await?;
-        insert(&tx, &prepared).await?;
-        tx.commit().await?;
+        let account = &prepared;
+        self.store.transaction(|tx| async move { insert(&tx, account).await }).await?;
         Ok(prepared.user)
     }
 
@@ -101,11 +100,13 @@ impl Accounts {
     /// # Errors
     /// When the database cannot answer.
     pub async fn block(&self, id: UserId) -> Result<Vec<Session>, AuthError> {
-        let tx = self.store.begin().await?;
-        users::set_blocked(&tx, id, Some(self.clock.now())).await?;
-        let ended = self.end_all(&tx, id, EndReason::AccountBlocked).await?;
-        tx.commit().await?;
-        Ok(ended)
+        let now = self.clock.now();
+        self.store
+            .transaction(|tx| async move {
+                users::set_blocked(&tx, id, Some(now)).await?;
+                self.end_all(&tx, id, EndReason::AccountBlocked).await
+            })
+            .await
     }
 
     /// Lets a blocked account be used again. Its old sessions stay ended.
@@ -113,9 +114,8 @@ impl Accounts {
     /// # Errors
     /// When the database cannot answer.
     pub async fn unblock(&self, id: UserId) -> Result<(), AuthError> {
-        let tx = self.store.begin().await?;
-        users::set_blocked(&tx, id, None).await?;
-        Ok(tx.commit().await?)
+        self.store.transaction(|tx| async move { users::set_blocked(&tx, id, None).await }).await?;
+        Ok(())
     }
 
     /// The live sessions of a user.
@@ -133,13 +133,13 @@ impl Accounts {
     /// # Errors
     /// When the database cannot answer.
     pub async fn revoke_sessions(&self, id: UserId) -> Result<Vec<Session>, AuthError> {
-        let tx = self.store.begin().await?;
-        let ended = self.end_all(&tx, id, EndReason::RevokedByAdmin).await?;
-        tx.commit().await?;
-        Ok(ended)
+        self.store
+            .transaction(|tx| async move { self.end_all(&tx, id, EndReason::RevokedByAdmin).await })
+            .await
     }
 
     async fn end_all(&self, tx: &Tx, id: UserId, reason: EndReason) -> Result<Vec<Session>, AuthError> {
+        users::hold(tx, id).await?;
         let ended = sessions::end_selected(tx, &self.end(id, Selection::All, reason)).await?;
         users::bump_epoch(tx, id).await?;
         Ok(ended)

@@ -5,7 +5,7 @@ use thiserror::Error;
 use crate::{
     crypto::{hasher::HasherError, keyring::KeyError},
     domain::invalid::Invalid,
-    store::StoreError,
+    store::{MayConflict, StoreError},
 };
 
 /// Why an intent was not fulfilled. What of it a client learns is decided in `graphql::error`.
@@ -71,13 +71,25 @@ impl Fault {
     #[must_use]
     pub fn is_temporary(&self) -> bool {
         match self {
-            Self::Store(StoreError::Unavailable(_)) | Self::Hasher(HasherError::Busy) | Self::Contended => {
-                true
-            }
+            Self::Store(StoreError::Unavailable(_) | StoreError::Conflict(_))
+            | Self::Hasher(HasherError::Busy)
+            | Self::Contended => true,
             Self::Store(StoreError::Corrupt { .. } | StoreError::Broken(_))
             | Self::Hasher(HasherError::Argon2(_))
             | Self::Key(_) => false,
         }
+    }
+}
+
+impl MayConflict for Fault {
+    fn is_conflict(&self) -> bool {
+        matches!(self, Self::Store(error) if error.is_conflict())
+    }
+}
+
+impl MayConflict for AuthError {
+    fn is_conflict(&self) -> bool {
+        matches!(self, Self::Fault(fault) if fault.is_conflict())
     }
 }
 

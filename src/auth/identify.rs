@@ -22,10 +22,15 @@ pub enum Unidentified {
 /// A [`Fault`] says nothing about the token: it must not be answered as if the token were bad.
 pub async fn identify(auth: &Auth, token: &SecretString) -> Result<Result<Caller, Unidentified>, Fault> {
     let now = auth.clock().now();
-    let token = match auth.access_tokens.verify(token, now) {
+    let mut verified = auth.access_tokens.verify(token, now);
+    // Another node may have signed it with a key that it has just made.
+    if verified == Err(TokenRefused::UnknownKey) && auth.keys.look_for_new().await? {
+        verified = auth.access_tokens.verify(token, now);
+    }
+    let token = match verified {
         Ok(token) => token,
         Err(TokenRefused::Expired) => return Ok(Err(Unidentified::Expired)),
-        Err(TokenRefused::Invalid) => return Ok(Err(Unidentified::Invalid)),
+        Err(TokenRefused::Invalid | TokenRefused::UnknownKey) => return Ok(Err(Unidentified::Invalid)),
     };
     let Some((session, user)) = sessions::find(auth.store(), token.session_id).await? else {
         return Ok(Err(Unidentified::SessionRevoked));

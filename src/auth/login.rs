@@ -40,14 +40,17 @@ pub async fn login(auth: &Auth, request: Login) -> Result<SignedIn, AuthError> {
     let session = auth.new_session(&user, delivery, device);
     let access_token = auth.sign_access_token(&session, &user)?;
 
-    let tx = auth.store().begin().await?;
-    // While the password was being compared it may have been changed, or the account blocked, or everybody signed out.
-    // The next try finds out which.
-    if !users::hold_at(&tx, user.id, user.auth_epoch).await? {
-        return Err(Fault::Contended.into());
-    }
-    auth.store_session(&tx, &session).await?;
-    tx.commit().await?;
+    let (owner, begun) = (&user, &session);
+    auth.store()
+        .transaction(|tx| async move {
+            // While the password was being compared it may have been changed, or the account blocked, or everybody
+            // signed out. The next try finds out which.
+            if !users::hold_at(&tx, owner.id, owner.auth_epoch).await? {
+                return Err(Fault::Contended.into());
+            }
+            auth.store_session(&tx, begun).await
+        })
+        .await?;
 
     auth.end_replaced(&session, replaced_cookie).await;
     auth.signed_in(session, user, access_token)
@@ -91,8 +94,10 @@ impl Auth {
     async fn renew_hash(&self, credential: &Credential, typed: &SecretString) -> Result<(), AuthError> {
         let Some(password) = Plaintext::offered(typed) else { return Ok(()) };
         let renewed = self.accounts.hasher.hash(password).await?;
-        let tx = self.store().begin().await?;
-        users::replace_password_hash(&tx, credential.user.id, &credential.password_hash, &renewed).await?;
-        Ok(tx.commit().await?)
+        let (id, old, new) = (credential.user.id, &credential.password_hash, &renewed);
+        self.store()
+            .transaction(|tx| async move { users::replace_password_hash(&tx, id, old, new).await })
+            .await?;
+        Ok(())
     }
 }

@@ -50,31 +50,33 @@ pub async fn change(
 
     let credential =
         users::find_credential_by_id(auth.store(), user.id).await?.ok_or(AuthError::InvalidCredentials)?;
-    let old_hash = credential.password_hash;
+    let old_hash = &credential.password_hash;
     if auth.accounts.hasher.verify(current, old_hash.clone()).await? == Verdict::Wrong {
         return Err(AuthError::InvalidCredentials);
     }
-    let new_hash = auth.accounts.hasher.hash(new).await?;
+    let new_hash = &auth.accounts.hasher.hash(new).await?;
 
-    let tx = auth.store().begin().await?;
-    if !users::hold_for(&tx, user.id, caller.session.id).await? {
-        return Err(AuthError::CallerSignedOut);
-    }
-    if !users::replace_password_hash(&tx, user.id, &old_hash, &new_hash).await? {
-        return Err(AuthError::InvalidCredentials);
-    }
-    let this = [caller.session.id];
-    let (ended, kept) = if request.revoke_other_sessions {
-        let others = Selection::AllBut(caller.session.id);
-        let end = auth.accounts.end(user.id, others, EndReason::PasswordChanged);
-        (sessions::end_selected(&tx, &end).await?, Selection::These(&this))
-    } else {
-        (Vec::new(), Selection::All)
-    };
-    let Some(epoch) = users::bump_epoch(&tx, user.id).await? else {
-        return Err(AuthError::InvalidCredentials);
-    };
-    sessions::carry_into_epoch(&tx, user.id, kept, epoch).await?;
-    tx.commit().await?;
-    Ok(ended)
+    auth.store()
+        .transaction(|tx| async move {
+            if !users::hold_for(&tx, user.id, caller.session.id).await? {
+                return Err(AuthError::CallerSignedOut);
+            }
+            if !users::replace_password_hash(&tx, user.id, old_hash, new_hash).await? {
+                return Err(AuthError::InvalidCredentials);
+            }
+            let this = [caller.session.id];
+            let (ended, kept) = if request.revoke_other_sessions {
+                let others = Selection::AllBut(caller.session.id);
+                let end = auth.accounts.end(user.id, others, EndReason::PasswordChanged);
+                (sessions::end_selected(&tx, &end).await?, Selection::These(&this))
+            } else {
+                (Vec::new(), Selection::All)
+            };
+            let Some(epoch) = users::bump_epoch(&tx, user.id).await? else {
+                return Err(AuthError::InvalidCredentials);
+            };
+            sessions::carry_into_epoch(&tx, user.id, kept, epoch).await?;
+            Ok(ended)
+        })
+        .await
 }

@@ -128,7 +128,8 @@ impl Auth {
         // The clock of this node may run behind that of the node that rotated before.
         let now = self.clock().now().max(session.last_used_at);
         let idle_timeout = self.accounts.idle_timeout;
-        let rotation = Rotation { id: session.id, user_id: user.id, from, to, retry_hash, now, idle_timeout };
+        let (id, user_id, rotated_at) = (session.id, user.id, session.chain.rotated_at);
+        let rotation = Rotation { id, user_id, from, to, rotated_at, retry_hash, now, idle_timeout };
         if !sessions::rotate(self.store(), &rotation).await? {
             return Ok(None);
         }

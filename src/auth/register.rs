@@ -41,10 +41,13 @@ pub async fn register(auth: &Auth, request: Register) -> Result<SignedIn, AuthEr
     let session = auth.new_session(&account.user, delivery, device);
     let access_token = auth.sign_access_token(&session, &account.user)?;
 
-    let tx = auth.store().begin().await?;
-    accounts::insert(&tx, &account).await?;
-    auth.store_session(&tx, &session).await?;
-    tx.commit().await?;
+    let (new, begun) = (&account, &session);
+    auth.store()
+        .transaction(|tx| async move {
+            accounts::insert(&tx, new).await?;
+            auth.store_session(&tx, begun).await
+        })
+        .await?;
 
     auth.end_replaced(&session, replaced_cookie).await;
     auth.signed_in(session, account.user, access_token)

@@ -101,20 +101,25 @@ pub async fn revoke(auth: &Auth, caller: &Caller, request: Revoke) -> Result<Vec
         Scope::Selected => Selection::These(&request.ids),
     };
 
-    let tx = auth.store().begin().await?;
-    if !users::hold_for(&tx, caller.user.id, caller.session.id).await? {
-        return Err(AuthError::CallerSignedOut);
-    }
-    let ended = sessions::end_selected(&tx, &auth.accounts.end(owner, selection, reason)).await?;
-    // The epoch ends what is being signed in right now as well; ending a named session needs no such thing.
-    if request.scope != Scope::Selected
-        && let Some(epoch) = users::bump_epoch(&tx, owner).await?
-        && matches!(selection, Selection::AllBut(_))
-    {
-        sessions::carry_into_epoch(&tx, owner, Selection::These(&[caller.session.id]), epoch).await?;
-    }
-    tx.commit().await?;
-    Ok(ended)
+    auth.store()
+        .transaction(|tx| async move {
+            if !users::hold_for(&tx, caller.user.id, caller.session.id).await? {
+                return Err(AuthError::CallerSignedOut);
+            }
+            if !own {
+                users::hold(&tx, owner).await?;
+            }
+            let ended = sessions::end_selected(&tx, &auth.accounts.end(owner, selection, reason)).await?;
+            // The epoch ends what is being signed in right now as well; ending a named session needs no such thing.
+            if request.scope != Scope::Selected
+                && let Some(epoch) = users::bump_epoch(&tx, owner).await?
+                && matches!(selection, Selection::AllBut(_))
+            {
+                sessions::carry_into_epoch(&tx, owner, Selection::These(&[caller.session.id]), epoch).await?;
+            }
+            Ok(ended)
+        })
+        .await
 }
 
 /// A page of sessions.

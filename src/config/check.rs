@@ -7,8 +7,8 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::{
-    Config, ConfigError, Passwords, Profile, Sessions, Tokens,
-    raw::{Raw, RawPasswords, RawSessions, RawTokens},
+    Config, ConfigError, Database, Housekeeping, Passwords, Profile, Sessions, Tokens,
+    raw::{Raw, RawDatabase, RawHousekeeping, RawPasswords, RawSessions, RawTokens},
 };
 use crate::domain::session::Delivery;
 
@@ -16,6 +16,8 @@ const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_hours(1);
 const TEN_YEARS: Duration = Duration::from_hours(10 * 365 * 24);
 const MAX_WINDOW: Duration = Duration::from_mins(1);
+/// A request is given up after ten seconds.
+const MAX_STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Raw {
     pub(super) fn check(self, secret: Option<SecretString>, profile: Profile) -> Result<Config, ConfigError> {
@@ -28,15 +30,13 @@ impl Raw {
         let database_url = self
             .database_url
             .unwrap_or_else(|| format!("sqlite://{}", self.data_dir.join("keywheel.db").display()));
-        if !database_url.starts_with("sqlite://") || database_url.contains(":memory:") {
-            let why = "must be sqlite://relative/path or sqlite:///absolute/path";
-            return Err(ConfigError::invalid("database_url", &why));
-        }
+        check_database_url(&database_url)?;
         let dev = profile == Profile::Dev;
         Ok(Config {
             listen: self.listen,
             public_url: web_url("public_url", &public_url)?,
             database_url: database_url.into(),
+            database: self.database.check()?,
             data_dir: self.data_dir,
             secret,
             secret_file: self.secret_file,
@@ -53,9 +53,44 @@ impl Raw {
             tokens: self.tokens.check()?,
             sessions: self.sessions.check()?,
             passwords: self.passwords.check()?,
+            housekeeping: self.housekeeping.check()?,
             registration_open: self.registration.open,
             explorer: self.graphql.explorer.unwrap_or(dev),
             introspection: self.graphql.introspection.unwrap_or(dev),
+        })
+    }
+}
+
+impl RawDatabase {
+    fn check(self) -> Result<Database, ConfigError> {
+        let acquire = Duration::from_millis(self.acquire_timeout_ms);
+        let statement = Duration::from_millis(self.statement_timeout_ms);
+        let statement =
+            within("database.statement_timeout_ms", statement, Duration::ZERO..=MAX_STATEMENT_TIMEOUT)?;
+        Ok(Database {
+            max_connections: within("database.max_connections", self.max_connections, 1..=1000)?,
+            acquire_timeout: within(
+                "database.acquire_timeout_ms",
+                acquire,
+                Duration::from_millis(1)..=MAX_WINDOW,
+            )?,
+            statement_timeout: (!statement.is_zero()).then_some(statement),
+            start_timeout: within(
+                "database.start_timeout",
+                Duration::from_secs(self.start_timeout),
+                Duration::ZERO..=HOUR,
+            )?,
+            relaxed_rotations: self.relaxed_rotations,
+            restore_fence: within("database.restore_fence", self.restore_fence, 0..=i64::MAX)?,
+        })
+    }
+}
+
+impl RawHousekeeping {
+    fn check(self) -> Result<Housekeeping, ConfigError> {
+        Ok(Housekeeping {
+            interval: within("housekeeping.interval", Duration::from_secs(self.interval), SECOND..=HOUR)?,
+            rows_per_second: within("housekeeping.rows_per_second", self.rows_per_second, 1..=100_000)?,
         })
     }
 }
@@ -75,6 +110,7 @@ impl RawTokens {
             retry_window: window("tokens.retry_window_ms", self.retry_window_ms)?,
             race_window: window("tokens.race_window_ms", self.race_window_ms)?,
             cookie_keep: window("tokens.cookie_keep_ms", self.cookie_keep_ms)?,
+            key_reload: within("tokens.key_reload", Duration::from_secs(self.key_reload), SECOND..=HOUR)?,
         })
     }
 }
@@ -92,6 +128,11 @@ impl RawSessions {
             absolute_timeout: lifetime("sessions.absolute_timeout", self.absolute_timeout)?,
             max_per_user: within("sessions.max_per_user", self.max_per_user, 1..=1000)?,
             default_delivery,
+            keep_ended: within(
+                "sessions.keep_ended",
+                Duration::from_secs(self.keep_ended),
+                Duration::ZERO..=TEN_YEARS,
+            )?,
         })
     }
 }
@@ -110,6 +151,17 @@ impl RawPasswords {
             deadline: within("passwords.deadline_ms", deadline, Duration::from_millis(1)..=MAX_WINDOW)?,
         })
     }
+}
+
+/// The scheme only: what is behind it may hold a password, and is parsed by the one who connects.
+fn check_database_url(url: &str) -> Result<(), ConfigError> {
+    let known = ["sqlite://", "postgres://", "postgresql://", "mysql://"];
+    if known.iter().any(|scheme| url.starts_with(scheme)) && !url.contains(":memory:") {
+        return Ok(());
+    }
+    let why = "must be sqlite://relative/path or sqlite:///absolute/path, postgres://user:password@host/name, or \
+               mysql://user:password@host/name, for MariaDB as well";
+    Err(ConfigError::invalid("database_url", &why))
 }
 
 fn within<T: PartialOrd + std::fmt::Debug>(

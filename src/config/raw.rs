@@ -16,12 +16,25 @@ pub(super) struct Raw {
     pub(super) allowed_origins: Vec<String>,
     #[serde(deserialize_with = "list")]
     pub(super) trusted_proxies: Vec<String>,
+    pub(super) database: RawDatabase,
     pub(super) tokens: RawTokens,
     pub(super) sessions: RawSessions,
     pub(super) passwords: RawPasswords,
     pub(super) registration: RawRegistration,
+    pub(super) housekeeping: RawHousekeeping,
     pub(super) graphql: RawGraphQL,
     pub(super) limits: RawLimits,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawDatabase {
+    pub(super) max_connections: u32,
+    pub(super) acquire_timeout_ms: u64,
+    pub(super) statement_timeout_ms: u64,
+    pub(super) start_timeout: u64,
+    pub(super) relaxed_rotations: bool,
+    pub(super) restore_fence: i64,
 }
 
 #[derive(Deserialize)]
@@ -33,6 +46,7 @@ pub(super) struct RawTokens {
     pub(super) retry_window_ms: u64,
     pub(super) race_window_ms: u64,
     pub(super) cookie_keep_ms: u64,
+    pub(super) key_reload: u64,
 }
 
 #[derive(Deserialize)]
@@ -42,6 +56,7 @@ pub(super) struct RawSessions {
     pub(super) absolute_timeout: u64,
     pub(super) max_per_user: u64,
     pub(super) default_delivery: String,
+    pub(super) keep_ended: u64,
 }
 
 #[derive(Deserialize)]
@@ -61,6 +76,13 @@ pub(super) struct RawPasswords {
 pub(super) struct RawRegistration {
     pub(super) open: bool,
     pub(super) require_verification: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawHousekeeping {
+    pub(super) interval: u64,
+    pub(super) rows_per_second: u32,
 }
 
 #[derive(Deserialize, Default)]
@@ -88,12 +110,27 @@ impl Default for Raw {
             secret_file: None,
             allowed_origins: Vec::new(),
             trusted_proxies: Vec::new(),
+            database: RawDatabase::default(),
             tokens: RawTokens::default(),
             sessions: RawSessions::default(),
             passwords: RawPasswords::default(),
             registration: RawRegistration::default(),
+            housekeeping: RawHousekeeping::default(),
             graphql: RawGraphQL::default(),
             limits: RawLimits::default(),
+        }
+    }
+}
+
+impl Default for RawDatabase {
+    fn default() -> Self {
+        Self {
+            max_connections: 10,
+            acquire_timeout_ms: 3_000,
+            statement_timeout_ms: 5_000,
+            start_timeout: 30,
+            relaxed_rotations: true,
+            restore_fence: 0,
         }
     }
 }
@@ -107,6 +144,7 @@ impl Default for RawTokens {
             retry_window_ms: 30_000,
             race_window_ms: 5_000,
             cookie_keep_ms: 5_000,
+            key_reload: 30,
         }
     }
 }
@@ -118,6 +156,7 @@ impl Default for RawSessions {
             absolute_timeout: 2_592_000,
             max_per_user: 50,
             default_delivery: "BODY".to_owned(),
+            keep_ended: 2_592_000,
         }
     }
 }
@@ -140,6 +179,12 @@ impl Default for RawPasswords {
 impl Default for RawRegistration {
     fn default() -> Self {
         Self { open: true, require_verification: false }
+    }
+}
+
+impl Default for RawHousekeeping {
+    fn default() -> Self {
+        Self { interval: 60, rows_per_second: 1_000 }
     }
 }
 

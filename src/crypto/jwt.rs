@@ -13,6 +13,8 @@ use crate::domain::ids::{SessionId, UserId};
 const TYPE: &str = "at+jwt";
 /// Longer than any token we make; checked before a byte is decoded.
 const MAX_LENGTH: usize = 8 * 1024;
+/// A key id is a SHA-256 in base64url (RFC 7638).
+const KEY_ID_LENGTH: usize = 43;
 /// How far ahead the clock of another node may be.
 const CLOCK_BUDGET: i64 = 5;
 
@@ -65,6 +67,8 @@ pub enum TokenRefused {
     Expired,
     /// It is not one of ours, or not an access token.
     Invalid,
+    /// It looks like one of ours and names a key that is not in the ring.
+    UnknownKey,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -110,7 +114,7 @@ impl AccessTokens {
     /// # Errors
     /// When the library cannot use the key.
     pub fn sign(&self, subject: &Subject, now: OffsetDateTime) -> Result<SecretString, KeyError> {
-        let key = self.keyring.active();
+        let key = self.keyring.active(now)?;
         let header = Header {
             typ: Some(TYPE.to_owned()),
             kid: Some(key.kid().to_owned()),
@@ -136,7 +140,7 @@ impl AccessTokens {
     /// # Errors
     /// [`TokenRefused`], which says only what a client needs to choose between refreshing and signing in.
     pub fn verify(&self, token: &SecretString, now: OffsetDateTime) -> Result<VerifiedToken, TokenRefused> {
-        let claims = self.authentic_claims(token.expose_secret()).ok_or(TokenRefused::Invalid)?;
+        let claims = self.authentic_claims(token.expose_secret())?;
         let now = now.unix_timestamp();
         if claims.iat > now + CLOCK_BUDGET {
             return Err(TokenRefused::Invalid);
@@ -152,22 +156,27 @@ impl AccessTokens {
         Ok(VerifiedToken { user_id, session_id })
     }
 
-    fn authentic_claims(&self, token: &str) -> Option<Claims> {
-        if token.len() > MAX_LENGTH {
-            return None;
-        }
-        let header = jsonwebtoken::decode_header(token).ok()?;
-        let is_access_token = header.typ.as_deref().is_some_and(|typ| {
-            typ.eq_ignore_ascii_case(TYPE) || typ.eq_ignore_ascii_case("application/at+jwt")
-        });
-        if !is_access_token || header.alg != Algorithm::ES256 || header.crit.is_some() {
-            return None;
-        }
+    fn authentic_claims(&self, token: &str) -> Result<Claims, TokenRefused> {
+        let kid = key_id(token).ok_or(TokenRefused::Invalid)?;
         // Only the keys of the ring are ever tried: `jwk`, `jku`, `x5u` and `x5c` in the header mean nothing.
-        let key = self.keyring.find(header.kid.as_deref()?)?;
-        let decoded = jsonwebtoken::decode::<Claims>(token, key.decoding(), &self.validation).ok()?;
-        Some(decoded.claims)
+        let key = self.keyring.find(&kid).ok_or(TokenRefused::UnknownKey)?;
+        let decoded = jsonwebtoken::decode::<Claims>(token, key.decoding(), &self.validation);
+        Ok(decoded.map_err(|_| TokenRefused::Invalid)?.claims)
     }
+}
+
+/// The key that an access token says it was signed with; `None` for anything that is not an access token of ours.
+fn key_id(token: &str) -> Option<String> {
+    if token.len() > MAX_LENGTH {
+        return None;
+    }
+    let header = jsonwebtoken::decode_header(token).ok()?;
+    let is_access_token = header
+        .typ
+        .as_deref()
+        .is_some_and(|typ| typ.eq_ignore_ascii_case(TYPE) || typ.eq_ignore_ascii_case("application/at+jwt"));
+    let acceptable = is_access_token && header.alg == Algorithm::ES256 && header.crit.is_none();
+    header.kid.filter(|kid| acceptable && kid.len() == KEY_ID_LENGTH)
 }
 
 /// `exp` has whole seconds. Rounded up, so that no client finds its token dead before `expiresIn` is over.

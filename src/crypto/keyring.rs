@@ -1,5 +1,7 @@
 //! Signing keys: made here, stored sealed, published as a JWK set (RFC 7517).
 
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+
 use aws_lc_rs::{
     aead,
     signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair},
@@ -9,6 +11,7 @@ use jsonwebtoken::{
     jwk::{Jwk, JwkSet, PublicKeyUse, ThumbprintHash},
 };
 use thiserror::Error;
+use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
 use super::{
@@ -22,6 +25,7 @@ const NONCE: usize = 12;
 /// A signing key that can be used.
 pub struct SigningKey {
     kid: String,
+    active_from: OffsetDateTime,
     encoding: EncodingKey,
     decoding: DecodingKey,
     jwk: Jwk,
@@ -36,6 +40,8 @@ pub struct SealedKey {
     pub slot: u8,
     /// Nonce and ciphertext (AES-256-GCM) of the PKCS#8 document.
     pub sealed: Vec<u8>,
+    /// From when on it signs. Until then it is only published, so that others have it in time.
+    pub active_from: OffsetDateTime,
 }
 
 /// Why a signing key cannot be used.
@@ -62,15 +68,18 @@ impl SigningKey {
     ///
     /// # Errors
     /// When the library refuses.
-    pub fn generate(secrets: &ServerSecrets, entropy: &dyn Entropy) -> Result<(Self, SealedKey), KeyError> {
+    pub fn generate(
+        secrets: &ServerSecrets,
+        entropy: &dyn Entropy,
+        active_from: OffsetDateTime,
+    ) -> Result<SealedKey, KeyError> {
         // The library draws the key itself; `entropy` is for the seal.
         let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).map_err(|_| KeyError::Library)?;
         let pkcs8 = pair.to_pkcs8v1().map_err(|_| KeyError::Library)?;
-        let key = Self::from_pkcs8(pkcs8.as_ref())?;
+        let Self { kid, .. } = Self::from_pkcs8(pkcs8.as_ref(), active_from)?;
         let slot = secrets.current_slot();
-        let sealed = seal(secrets, entropy, &key.kid, slot, pkcs8.as_ref()).ok_or(KeyError::Library)?;
-        let kid = key.kid.clone();
-        Ok((key, SealedKey { kid, slot, sealed }))
+        let sealed = seal(secrets, entropy, &kid, slot, pkcs8.as_ref()).ok_or(KeyError::Library)?;
+        Ok(SealedKey { kid, slot, sealed, active_from })
     }
 
     /// Opens a stored key. The public key is computed from the private one, never read from the database: a row
@@ -81,7 +90,7 @@ impl SigningKey {
     pub fn unseal(stored: &SealedKey, secrets: &ServerSecrets) -> Result<Self, KeyError> {
         let unsealable = || KeyError::Unsealable { kid: stored.kid.clone(), slot: stored.slot };
         let pkcs8 = open(secrets, stored).ok_or_else(unsealable)?;
-        let key = Self::from_pkcs8(&pkcs8)?;
+        let key = Self::from_pkcs8(&pkcs8, stored.active_from)?;
         if key.kid == stored.kid { Ok(key) } else { Err(unsealable()) }
     }
 
@@ -89,6 +98,12 @@ impl SigningKey {
     #[must_use]
     pub fn kid(&self) -> &str {
         &self.kid
+    }
+
+    /// From when on it signs.
+    #[must_use]
+    pub fn active_from(&self) -> OffsetDateTime {
+        self.active_from
     }
 
     /// What signs.
@@ -103,7 +118,7 @@ impl SigningKey {
         &self.decoding
     }
 
-    fn from_pkcs8(pkcs8: &[u8]) -> Result<Self, KeyError> {
+    fn from_pkcs8(pkcs8: &[u8], active_from: OffsetDateTime) -> Result<Self, KeyError> {
         let read = || -> jsonwebtoken::errors::Result<Self> {
             let encoding = EncodingKey::from_ec_der(pkcs8);
             let mut jwk = Jwk::from_encoding_key(&encoding, Algorithm::ES256)?;
@@ -111,7 +126,7 @@ impl SigningKey {
             jwk.common.key_id = Some(kid.clone());
             jwk.common.public_key_use = Some(PublicKeyUse::Signature);
             let decoding = DecodingKey::from_jwk(&jwk)?;
-            Ok(Self { kid, encoding, decoding, jwk })
+            Ok(Self { kid, active_from, encoding, decoding, jwk })
         };
         read().map_err(|_| KeyError::Library)
     }
@@ -123,38 +138,67 @@ impl std::fmt::Debug for SigningKey {
     }
 }
 
-/// The signing keys in use: one signs, all verify and are published.
+/// The signing keys in use: one signs, all verify and are published. Other nodes make new ones, so it can be replaced.
 #[derive(Debug)]
 pub struct Keyring {
-    /// The first one signs.
-    keys: Vec<SigningKey>,
+    /// Never empty.
+    keys: RwLock<Vec<Arc<SigningKey>>>,
 }
 
 impl Keyring {
-    /// A ring of keys, the active one first.
+    /// A ring of keys.
     ///
     /// # Errors
     /// [`KeyError::Missing`] without any key.
     pub fn new(keys: Vec<SigningKey>) -> Result<Self, KeyError> {
-        if keys.is_empty() { Err(KeyError::Missing) } else { Ok(Self { keys }) }
+        if keys.is_empty() {
+            return Err(KeyError::Missing);
+        }
+        Ok(Self { keys: RwLock::new(keys.into_iter().map(Arc::new).collect()) })
     }
 
-    /// The key that signs.
-    #[must_use]
-    pub fn active(&self) -> &SigningKey {
-        &self.keys[0]
+    /// Takes other keys in place of those it has.
+    ///
+    /// # Errors
+    /// [`KeyError::Missing`] without any key; then it keeps those it has.
+    pub fn replace(&self, keys: Vec<SigningKey>) -> Result<(), KeyError> {
+        let Self { keys } = Self::new(keys)?;
+        let keys = keys.into_inner().unwrap_or_else(PoisonError::into_inner);
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = keys;
+        Ok(())
+    }
+
+    /// The key that signs: of those whose time has come the last, else the first that will.
+    ///
+    /// # Errors
+    /// [`KeyError::Missing`], which cannot happen.
+    pub fn active(&self, now: OffsetDateTime) -> Result<Arc<SigningKey>, KeyError> {
+        let keys = self.keys();
+        let active = keys.iter().filter(|key| key.active_from <= now).max_by_key(|key| key.active_from);
+        let first = || keys.iter().min_by_key(|key| key.active_from);
+        active.or_else(first).cloned().ok_or(KeyError::Missing)
     }
 
     /// The key that a token names.
     #[must_use]
-    pub fn find(&self, kid: &str) -> Option<&SigningKey> {
-        self.keys.iter().find(|key| key.kid == kid)
+    pub fn find(&self, kid: &str) -> Option<Arc<SigningKey>> {
+        self.keys().iter().find(|key| key.kid == kid).cloned()
+    }
+
+    /// Every key.
+    #[must_use]
+    pub fn all(&self) -> Vec<Arc<SigningKey>> {
+        self.keys().clone()
     }
 
     /// The public halves, for those who verify our tokens (RFC 7517 §5).
     #[must_use]
     pub fn jwks(&self) -> JwkSet {
-        JwkSet { keys: self.keys.iter().map(|key| key.jwk.clone()).collect() }
+        JwkSet { keys: self.keys().iter().map(|key| key.jwk.clone()).collect() }
+    }
+
+    fn keys(&self) -> RwLockReadGuard<'_, Vec<Arc<SigningKey>>> {
+        self.keys.read().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -242,7 +242,9 @@ impl From<ApiError> for async_graphql::Error {
     }
 }
 
-fn cause_chain(error: &dyn std::error::Error) -> String {
+/// An error and its causes, for the log.
+#[must_use]
+pub fn cause_chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {

@@ -11,6 +11,7 @@ use axum::{
 use serde_json::json;
 
 use super::Http;
+use crate::{auth::Health, graphql::error::cause_chain};
 
 /// Keys change rarely.
 const JWKS_CACHE: &str = "public, max-age=300";
@@ -20,21 +21,26 @@ pub(super) async fn healthz() -> Response {
     Json(json!({ "status": "ok" })).into_response()
 }
 
-/// Requests can be answered: the database answers.
+/// Requests can be answered: the database answers and takes writes.
 pub(super) async fn readyz(State(http): State<Arc<Http>>) -> Response {
-    match http.auth.ready().await {
-        Ok(()) => Json(json!({ "status": "ready", "database": "ok" })).into_response(),
-        Err(error) => {
-            tracing::warn!(error = %error, "not ready");
-            let body = Json(json!({ "status": "unavailable", "database": "unreachable" }));
-            (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")], body).into_response()
+    let database = match http.auth.database().await {
+        Ok(Health::Good) => {
+            return Json(json!({ "status": "ready", "database": "ok" })).into_response();
         }
-    }
+        Ok(Health::ReadOnly) => "read-only",
+        Err(error) => {
+            let cause = cause_chain(&error);
+            tracing::warn!(cause, "not ready");
+            "unreachable"
+        }
+    };
+    let body = Json(json!({ "status": "unavailable", "database": database }));
+    (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")], body).into_response()
 }
 
 /// The public keys that verify access tokens (RFC 7517 §5).
 pub(super) async fn jwks(State(http): State<Arc<Http>>) -> Response {
-    ([(header::CACHE_CONTROL, JWKS_CACHE)], Json(http.auth.keyring().jwks())).into_response()
+    ([(header::CACHE_CONTROL, JWKS_CACHE)], Json(http.auth.keys().ring().jwks())).into_response()
 }
 
 /// The public schema as text, for tools that generate clients.

@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use sea_orm::{
     ColumnTrait, Condition, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
-    sea_query::Expr,
+    UpdateMany, sea_query::Expr,
 };
 use time::OffsetDateTime;
 
 use super::{
-    Store, StoreError, Tx,
+    Store, StoreError, Tx, backend,
     entity::{refresh_sessions, users},
     to_millis,
+    users::epoch_of,
 };
 use crate::domain::{
     ids::{SessionId, UserId},
@@ -20,7 +21,10 @@ use crate::domain::{
     user::User,
 };
 
+mod prune;
 mod row;
+
+pub use self::prune::{end_all, prune};
 
 use refresh_sessions::{Column, Entity};
 
@@ -29,7 +33,7 @@ use refresh_sessions::{Column, Entity};
 /// # Errors
 /// When the database cannot.
 pub async fn insert(tx: &Tx, session: &Session) -> Result<(), StoreError> {
-    Entity::insert(row::to_row(session)).exec_without_returning(&tx.0).await?;
+    Entity::insert(row::to_row(session)).exec_without_returning(tx.connection()).await?;
     Ok(())
 }
 
@@ -57,6 +61,8 @@ pub struct Rotation<'a> {
     pub from: u64,
     /// The generation that it gets.
     pub to: u64,
+    /// When the generation that it has arose.
+    pub rotated_at: Option<OffsetDateTime>,
     /// The retry key of this call, hashed.
     pub retry_hash: Option<&'a RetryHash>,
     /// The time of the rotation; the session's limits must not have passed.
@@ -69,7 +75,7 @@ pub struct Rotation<'a> {
 /// meanwhile.
 ///
 /// One statement: of any number of callers with the same token exactly one wins, and none after a revocation
-/// (RFC 9700 §4.14.2).
+/// (RFC 9700 §4.14.2). It may be answered before it is on disk, as far as `durability` allows.
 ///
 /// # Errors
 /// When the database cannot.
@@ -80,7 +86,7 @@ pub async fn rotate(store: &Store, rotation: &Rotation<'_>) -> Result<bool, Stor
         .select_only()
         .column(users::Column::AuthEpoch)
         .into_query();
-    let swapped = Entity::update_many()
+    let swap = Entity::update_many()
         .col_expr(Column::Generation, Expr::value(row::generation(rotation.to)))
         .col_expr(Column::RotatedAt, Expr::value(now))
         .col_expr(Column::LastUsedAt, Expr::value(now))
@@ -90,10 +96,17 @@ pub async fn rotate(store: &Store, rotation: &Rotation<'_>) -> Result<bool, Stor
         .filter(Column::Generation.eq(row::generation(rotation.from)))
         .filter(Column::RevokedAt.is_null())
         .filter(within_limits(rotation.now, rotation.idle_timeout))
-        .filter(Column::AuthEpoch.in_subquery(owner_epoch))
-        .exec(&store.writer)
-        .await?;
-    Ok(swapped.rows_affected == 1)
+        .filter(Column::AuthEpoch.in_subquery(owner_epoch));
+    if store.durability.must_wait(rotation) {
+        let swapped = store.write(swap.into_query()).await?;
+        store.durability.settled(rotation.now);
+        return Ok(swapped == 1);
+    }
+    let swap = match backend::commit_without_waiting(store.backend()) {
+        Some(condition) => swap.filter(condition),
+        None => swap,
+    };
+    Ok(store.write_on(&store.relaxed, swap.into_query()).await? == 1)
 }
 
 /// Counts one more answer given again; `false` when there were enough, or the session moved on meanwhile.
@@ -101,19 +114,16 @@ pub async fn rotate(store: &Store, rotation: &Rotation<'_>) -> Result<bool, Stor
 /// # Errors
 /// When the database cannot.
 pub async fn count_replay(store: &Store, id: SessionId, generation: u64) -> Result<bool, StoreError> {
-    let counted = Entity::update_many()
+    let count = Entity::update_many()
         .col_expr(Column::Replays, Expr::col(Column::Replays).add(1))
         .filter(Column::Id.eq(id.as_uuid()))
         .filter(Column::Generation.eq(row::generation(generation)))
         .filter(Column::Replays.lt(MAX_REPLAYS))
-        .filter(Column::RevokedAt.is_null())
-        .exec(&store.writer)
-        .await?;
-    Ok(counted.rows_affected == 1)
+        .filter(Column::RevokedAt.is_null());
+    Ok(store.write(count.into_query()).await? == 1)
 }
 
-/// Ends one session for good. `false` when
-/// it had ended already.
+/// Ends one session for good. `false` when it had ended already.
 ///
 /// # Errors
 /// When the database cannot.
@@ -123,10 +133,8 @@ pub async fn end(
     reason: EndReason,
     now: OffsetDateTime,
 ) -> Result<bool, StoreError> {
-    let tx = store.begin().await?;
-    let ended = mark_ended(&tx, Condition::all().add(Column::Id.eq(id.as_uuid())), reason, now).await?;
-    tx.commit().await?;
-    Ok(ended == 1)
+    let this = Condition::all().add(Column::Id.eq(id.as_uuid()));
+    Ok(store.write(ending(this, reason, now).into_query()).await? == 1)
 }
 
 /// Which sessions of a user to end.
@@ -145,18 +153,14 @@ pub enum Selection<'a> {
 /// # Errors
 /// When the database cannot, or a row is impossible.
 pub async fn end_selected(tx: &Tx, end: &End<'_>) -> Result<Vec<Session>, StoreError> {
-    let epoch = users::Entity::find_by_id(end.user_id.as_uuid())
-        .select_only()
-        .column(users::Column::AuthEpoch)
-        .into_query();
     let live = Entity::find()
         .filter(of_user(end.user_id, end.selection))
         .filter(within_limits(end.now, end.idle_timeout))
-        .filter(Column::AuthEpoch.in_subquery(epoch))
+        .filter(Column::AuthEpoch.in_subquery(epoch_of(end.user_id)))
         .order_by_desc(Column::LastUsedAt)
-        .all(&tx.0)
+        .all(tx.connection())
         .await?;
-    mark_ended(tx, of_user(end.user_id, end.selection), end.reason, end.now).await?;
+    ending(of_user(end.user_id, end.selection), end.reason, end.now).exec(tx.connection()).await?;
     live.into_iter().map(|model| row::ended(model, end.reason, end.now)).collect()
 }
 
@@ -201,9 +205,10 @@ pub async fn end_surplus(
         .offset(most.saturating_sub(1))
         .limit(MAX_SURPLUS)
         .into_tuple()
-        .all(&tx.0)
+        .all(tx.connection())
         .await?;
-    mark_ended(tx, Condition::all().add(Column::Id.is_in(surplus)), EndReason::SessionLimit, now).await?;
+    let these = Condition::all().add(Column::Id.is_in(surplus));
+    ending(these, EndReason::SessionLimit, now).exec(tx.connection()).await?;
     Ok(())
 }
 
@@ -222,7 +227,7 @@ pub async fn carry_into_epoch(
         .filter(of_user(user_id, selection))
         // Only from the epoch before: what an earlier change left behind stays behind.
         .filter(Column::AuthEpoch.eq(epoch - 1))
-        .exec(&tx.0)
+        .exec(tx.connection())
         .await?;
     Ok(())
 }
@@ -266,21 +271,13 @@ pub async fn list_live(store: &Store, page: &Page<'_>) -> Result<Vec<Session>, S
 }
 
 /// Without its nonce no token of a session can ever be made or checked again.
-async fn mark_ended(
-    tx: &Tx,
-    which: Condition,
-    reason: EndReason,
-    now: OffsetDateTime,
-) -> Result<u64, StoreError> {
-    let ended = Entity::update_many()
+fn ending(which: Condition, reason: EndReason, now: OffsetDateTime) -> UpdateMany<Entity> {
+    Entity::update_many()
         .col_expr(Column::Nonce, Expr::value(Option::<Vec<u8>>::None))
         .col_expr(Column::RevokedAt, Expr::value(to_millis(now)))
         .col_expr(Column::RevokedReason, Expr::value(row::reason_name(reason)))
         .filter(which)
         .filter(Column::RevokedAt.is_null())
-        .exec(&tx.0)
-        .await?;
-    Ok(ended.rows_affected)
 }
 
 fn of_user(user_id: UserId, selection: Selection<'_>) -> Condition {

@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 use super::{
     Store, StoreError, Tx,
     entity::{SecretBytes, signing_keys},
-    to_millis,
+    from_millis, to_millis,
 };
 
 /// A signing key as it is stored. Its private half is encrypted; see `crypto::keyring`.
@@ -17,30 +17,37 @@ pub struct StoredKey {
     pub slot: u8,
     /// The encrypted private key.
     pub sealed: Vec<u8>,
+    /// From when on it signs.
+    pub active_from: OffsetDateTime,
 }
 
-/// The keys that are not retired, the newest first.
+/// The keys that are not retired, the one that signs last first.
 ///
 /// # Errors
 /// When the database cannot, or a row is impossible.
 pub async fn list(store: &Store) -> Result<Vec<StoredKey>, StoreError> {
     let rows = signing_keys::Entity::find()
         .filter(signing_keys::Column::RetiredAt.is_null())
-        .order_by_desc(signing_keys::Column::CreatedAt)
+        .order_by_desc(signing_keys::Column::ActiveFrom)
         .all(&store.reader)
         .await?;
     rows.into_iter().map(TryInto::try_into).collect()
 }
 
-/// Adds the first key of a database; `false` when there is one already.
+/// Whether there is a key that is not retired.
 ///
 /// # Errors
 /// When the database cannot.
-pub async fn insert_first(tx: &Tx, key: &StoredKey, now: OffsetDateTime) -> Result<bool, StoreError> {
-    if signing_keys::Entity::find().filter(signing_keys::Column::RetiredAt.is_null()).count(&tx.0).await? > 0
-    {
-        return Ok(false);
-    }
+pub async fn any(tx: &Tx) -> Result<bool, StoreError> {
+    let kept = signing_keys::Entity::find().filter(signing_keys::Column::RetiredAt.is_null());
+    Ok(kept.count(tx.connection()).await? > 0)
+}
+
+/// Adds a key.
+///
+/// # Errors
+/// When the database cannot.
+pub async fn insert(tx: &Tx, key: &StoredKey, now: OffsetDateTime) -> Result<(), StoreError> {
     let row = signing_keys::ActiveModel {
         kid: Set(key.kid.clone()),
         algorithm: Set(ALGORITHM.to_owned()),
@@ -48,9 +55,10 @@ pub async fn insert_first(tx: &Tx, key: &StoredKey, now: OffsetDateTime) -> Resu
         sealed_key: Set(SecretBytes(key.sealed.clone())),
         created_at: Set(to_millis(now)),
         retired_at: Set(None),
+        active_from: Set(to_millis(key.active_from)),
     };
-    signing_keys::Entity::insert(row).exec_without_returning(&tx.0).await?;
-    Ok(true)
+    signing_keys::Entity::insert(row).exec_without_returning(tx.connection()).await?;
+    Ok(())
 }
 
 const ALGORITHM: &str = "ES256";
@@ -64,6 +72,7 @@ impl TryFrom<signing_keys::Model> for StoredKey {
             return Err(corrupt("algorithm"));
         }
         let slot = row.slot.try_into().map_err(|_| corrupt("slot"))?;
-        Ok(Self { slot, kid: row.kid, sealed: row.sealed_key.0 })
+        let active_from = from_millis(row.active_from).ok_or_else(|| corrupt("active_from"))?;
+        Ok(Self { slot, active_from, kid: row.kid, sealed: row.sealed_key.0 })
     }
 }

@@ -1,8 +1,10 @@
 //! Statements on `users`.
 
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
-    SqlErr, sea_query::Expr,
+    ActiveValue::Set,
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect,
+    QueryTrait,
+    sea_query::{Expr, SelectStatement},
 };
 use secrecy::{ExposeSecret, SecretString};
 use time::OffsetDateTime;
@@ -10,6 +12,7 @@ use time::OffsetDateTime;
 use super::{
     Store, StoreError, Tx,
     entity::{SecretText, refresh_sessions, users},
+    error::violated_unique_index,
     from_millis, to_millis,
 };
 use crate::domain::{
@@ -53,17 +56,13 @@ pub async fn insert(tx: &Tx, user: &User, password_hash: &SecretString) -> Resul
         auth_epoch: Set(user.auth_epoch),
         created_at: Set(to_millis(user.created_at)),
     };
-    match users::Entity::insert(row).exec_without_returning(&tx.0).await {
-        Ok(_) => Ok(Inserted::Yes),
-        Err(error) => match error.sql_err() {
-            Some(SqlErr::UniqueConstraintViolation(which)) if which.contains("username_key") => {
-                Ok(Inserted::UsernameTaken)
-            }
-            Some(SqlErr::UniqueConstraintViolation(which)) if which.contains("email") => {
-                Ok(Inserted::EmailTaken)
-            }
-            _ => Err(error.into()),
-        },
+    let Err(error) = users::Entity::insert(row).exec_without_returning(tx.connection()).await else {
+        return Ok(Inserted::Yes);
+    };
+    match violated_unique_index(&error).as_deref() {
+        Some("username_key" | "users_username_key_key") => Ok(Inserted::UsernameTaken),
+        Some("email" | "users_email_key") => Ok(Inserted::EmailTaken),
+        _ => Err(error.into()),
     }
 }
 
@@ -102,12 +101,9 @@ pub async fn find(store: &Store, id: UserId) -> Result<Option<User>, StoreError>
 }
 
 /// Whether there is any account.
-///
-/// # Errors
-/// When the database cannot.
-pub async fn any(store: &Store) -> Result<bool, StoreError> {
+pub(super) async fn any_in(connection: &impl ConnectionTrait) -> Result<bool, StoreError> {
     let id = users::Entity::find().select_only().column(users::Column::Id).limit(1);
-    Ok(id.into_tuple::<uuid::Uuid>().one(&store.reader).await?.is_some())
+    Ok(id.into_tuple::<uuid::Uuid>().one(connection).await?.is_some())
 }
 
 /// Accounts in the order they were made.
@@ -130,52 +126,67 @@ pub async fn bump_epoch(tx: &Tx, id: UserId) -> Result<Option<i64>, StoreError> 
     let raised = users::Entity::update_many()
         .col_expr(users::Column::AuthEpoch, Expr::col(users::Column::AuthEpoch).add(1))
         .filter(users::Column::Id.eq(id.as_uuid()))
-        .exec(&tx.0)
+        .exec(tx.connection())
         .await?;
     if raised.rows_affected == 0 {
         return Ok(None);
     }
-    let epoch = users::Entity::find_by_id(id.as_uuid())
-        .select_only()
-        .column(users::Column::AuthEpoch)
-        .into_tuple::<i64>()
-        .one(&tx.0)
-        .await?;
-    Ok(epoch)
+    let epoch = users::Entity::find_by_id(id.as_uuid()).select_only().column(users::Column::AuthEpoch);
+    Ok(epoch.into_tuple().one(tx.connection()).await?)
 }
 
-/// Makes sure, for the rest of the transaction, that a user may sign in and is still in an epoch; `false` when the account
-/// was blocked or its sessions were ended since it was read.
+/// Holds a user for the rest of the transaction: others that write to it or hold it wait. `false` without such a user.
+///
+/// First in every transaction that ends sessions: so they queue up at the user, whatever they do to the sessions.
+///
+/// # Errors
+/// When the database cannot.
+pub async fn hold(tx: &Tx, id: UserId) -> Result<bool, StoreError> {
+    hold_if(tx, id, Condition::all()).await
+}
+
+/// Holds a user who may sign in and is still in an epoch; `false` when the account was blocked or its sessions were ended
+/// since it was read.
 ///
 /// # Errors
 /// When the database cannot.
 pub async fn hold_at(tx: &Tx, id: UserId, epoch: i64) -> Result<bool, StoreError> {
-    hold(tx, id, users::Column::AuthEpoch.eq(epoch)).await
+    let unchanged =
+        Condition::all().add(users::Column::BlockedAt.is_null()).add(users::Column::AuthEpoch.eq(epoch));
+    hold_if(tx, id, unchanged).await
 }
 
-/// Makes sure, for the rest of the transaction, that a session may act for its user; `false` when it has ended since it
-/// was last looked at. Holds the user's row, so that of two sessions that end each other one is first.
+/// Holds the user that a session acts for; `false` when the session has ended since it was last looked at. Of two
+/// sessions that end each other, one is first.
 ///
 /// # Errors
 /// When the database cannot.
 pub async fn hold_for(tx: &Tx, id: UserId, session: SessionId) -> Result<bool, StoreError> {
-    let epoch_of_session = refresh_sessions::Entity::find_by_id(session.as_uuid())
+    if !hold_if(tx, id, Condition::all().add(users::Column::BlockedAt.is_null())).await? {
+        return Ok(false);
+    }
+    // A statement of its own, after the wait for the row is over: it sees what the one before in the queue has done.
+    let acting = refresh_sessions::Entity::find_by_id(session.as_uuid())
         .filter(refresh_sessions::Column::UserId.eq(id.as_uuid()))
         .filter(refresh_sessions::Column::RevokedAt.is_null())
+        .filter(refresh_sessions::Column::AuthEpoch.in_subquery(epoch_of(id)))
         .select_only()
-        .column(refresh_sessions::Column::AuthEpoch)
-        .into_query();
-    hold(tx, id, users::Column::AuthEpoch.in_subquery(epoch_of_session)).await
+        .column(refresh_sessions::Column::Id);
+    Ok(acting.into_tuple::<uuid::Uuid>().one(tx.connection()).await?.is_some())
 }
 
-/// Writes a row as it is: who comes after waits, and sees what this transaction did.
-async fn hold(tx: &Tx, id: UserId, epoch_is_right: Expr) -> Result<bool, StoreError> {
+/// Asks for the epoch of a user.
+pub(super) fn epoch_of(id: UserId) -> SelectStatement {
+    users::Entity::find_by_id(id.as_uuid()).select_only().column(users::Column::AuthEpoch).into_query()
+}
+
+/// Writes a row as it is.
+async fn hold_if(tx: &Tx, id: UserId, condition: Condition) -> Result<bool, StoreError> {
     let held = users::Entity::update_many()
         .col_expr(users::Column::AuthEpoch, Expr::col(users::Column::AuthEpoch))
         .filter(users::Column::Id.eq(id.as_uuid()))
-        .filter(users::Column::BlockedAt.is_null())
-        .filter(epoch_is_right)
-        .exec(&tx.0)
+        .filter(condition)
+        .exec(tx.connection())
         .await?;
     Ok(held.rows_affected == 1)
 }
@@ -194,7 +205,7 @@ pub async fn replace_password_hash(
         .col_expr(users::Column::PasswordHash, Expr::value(new.expose_secret()))
         .filter(users::Column::Id.eq(id.as_uuid()))
         .filter(users::Column::PasswordHash.eq(old.expose_secret()))
-        .exec(&tx.0)
+        .exec(tx.connection())
         .await?;
     Ok(replaced.rows_affected == 1)
 }
@@ -211,7 +222,7 @@ pub async fn set_blocked(
     let changed = users::Entity::update_many()
         .col_expr(users::Column::BlockedAt, Expr::value(blocked_at.map(to_millis)))
         .filter(users::Column::Id.eq(id.as_uuid()))
-        .exec(&tx.0)
+        .exec(tx.connection())
         .await?;
     Ok(changed.rows_affected == 1)
 }

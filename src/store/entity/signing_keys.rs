@@ -15,6 +15,7 @@ pub(in crate::store) struct Model {
     pub sealed_key: SecretBytes,
     pub created_at: i64,
     pub retired_at: Option<i64>,
+    pub active_from: i64,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

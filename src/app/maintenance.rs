@@ -1,0 +1,48 @@
+//! What an operator does to a database as a whole.
+
+use std::sync::Arc;
+
+pub use crate::auth::{
+    keys::{KeyInfo, Keys, PUBLISHED_BEFORE_USE},
+    restore::Fenced,
+};
+
+use super::{Surroundings, open_keys, open_store, schema, server_secrets, settings};
+use crate::{auth::restore, config::Config, store::Store};
+
+/// Ends every session of a database that was restored from a backup; see [`restore`].
+///
+/// # Errors
+/// When the database cannot be opened, or its schema is not current.
+pub async fn restore_fence(config: &Config, surroundings: Surroundings) -> anyhow::Result<Fenced> {
+    let store = open(config).await?;
+    let fenced = restore::fence(&store, config.database.restore_fence, surroundings.clock.now()).await?;
+    store.close().await?;
+    Ok(fenced)
+}
+
+/// Deletes what nobody needs any more, as fast as the configuration allows; returns how many rows.
+///
+/// # Errors
+/// When the database cannot be opened, or its schema is not current.
+pub async fn prune(config: &Config, surroundings: Surroundings) -> anyhow::Result<u64> {
+    let store = open(config).await?;
+    let rows = settings::housekeeping(config).prune(&store, &*surroundings.clock, None).await?;
+    store.close().await?;
+    Ok(rows)
+}
+
+/// The signing keys. They need the server secret.
+///
+/// # Errors
+/// When the database cannot be opened, or belongs to another secret.
+pub async fn keys(config: &Config, surroundings: &Surroundings) -> anyhow::Result<Keys> {
+    let secrets = Arc::new(server_secrets(config)?);
+    open_keys(&open(config).await?, &secrets, surroundings).await
+}
+
+async fn open(config: &Config) -> anyhow::Result<Store> {
+    let store = open_store(&settings::store_for_maintenance(config)).await?;
+    schema::require_current(&store).await?;
+    Ok(store)
+}

@@ -1,0 +1,60 @@
+//! What a server does without being asked.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    task::JoinSet,
+    time::{MissedTickBehavior, interval},
+};
+
+use crate::auth::{Auth, accounts::Accounts, housekeeping::Housekeeping};
+
+/// How often it does what.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Schedule {
+    /// Looking for keys that other nodes have made.
+    pub(super) key_reload: Duration,
+    /// How much is deleted at a time.
+    pub(super) housekeeping: Housekeeping,
+    /// Looking whether it is this node's turn to delete.
+    pub(super) housekeeping_interval: Duration,
+}
+
+/// Starts the workers; they stop when what is returned is dropped.
+pub(super) fn start(auth: &Arc<Auth>, schedule: Schedule) -> JoinSet<()> {
+    let mut workers = JoinSet::new();
+    workers.spawn(reload_keys(Arc::clone(auth), schedule.key_reload));
+    workers.spawn(keep_house(Arc::clone(auth), schedule));
+    workers
+}
+
+async fn reload_keys(auth: Arc<Auth>, every: Duration) {
+    let mut ticks = ticks(every);
+    loop {
+        ticks.tick().await;
+        if let Err(error) = auth.keys().reload().await {
+            tracing::warn!(%error, "the signing keys were not read again");
+        }
+    }
+}
+
+async fn keep_house(auth: Arc<Auth>, schedule: Schedule) {
+    let Accounts { store, clock, .. } = auth.accounts();
+    let Schedule { housekeeping, housekeeping_interval: turn, .. } = schedule;
+    let mut ticks = ticks(turn);
+    loop {
+        ticks.tick().await;
+        match housekeeping.take_turn(store, &**clock, turn).await {
+            Ok(0) => {}
+            Ok(rows) => tracing::info!(rows, "deleted sessions that ended long ago"),
+            Err(error) => tracing::warn!(%error, "housekeeping was interrupted"),
+        }
+    }
+}
+
+/// The first tick is at once.
+fn ticks(every: Duration) -> tokio::time::Interval {
+    let mut ticks = interval(every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}

@@ -1,0 +1,64 @@
+//! Deleting what nobody needs any more, a little at a time.
+
+use std::time::Duration;
+
+use crate::{
+    clock::Clock,
+    store::{Store, StoreError, cluster, sessions},
+};
+
+/// How much is deleted, and how fast.
+#[derive(Debug, Clone, Copy)]
+pub struct Housekeeping {
+    /// For this long after its end a session is kept, so that a token of it is still recognised.
+    pub keep_ended: Duration,
+    /// At most so many rows in a second, so that others are not held up.
+    pub rows_per_second: u32,
+}
+
+/// Rows of one statement: it holds locks, and SQLite's only writer, for as long as it takes.
+const BATCH: u32 = 250;
+
+impl Housekeeping {
+    /// Deletes until nothing is left to delete, or `deadline` has passed since it began; returns how many rows.
+    ///
+    /// # Errors
+    /// When the database cannot answer. What was deleted before stays deleted.
+    pub async fn prune(
+        &self,
+        store: &Store,
+        clock: &dyn Clock,
+        deadline: Option<Duration>,
+    ) -> Result<u64, StoreError> {
+        let begin = tokio::time::Instant::now();
+        let batch = self.rows_per_second.min(BATCH);
+        // Both kinds of what `sessions::prune` deletes, each a batch.
+        let pause = Duration::from_secs(2) * batch / self.rows_per_second;
+        let mut pruned = 0;
+        loop {
+            let before = clock.now() - self.keep_ended;
+            let rows = sessions::prune(store, before, u64::from(batch)).await?;
+            pruned += rows;
+            if rows == 0 || deadline.is_some_and(|deadline| begin.elapsed() + pause >= deadline) {
+                return Ok(pruned);
+            }
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// Prunes for at most `turn`, if no other node does.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn take_turn(
+        &self,
+        store: &Store,
+        clock: &dyn Clock,
+        turn: Duration,
+    ) -> Result<u64, StoreError> {
+        if !cluster::take_housekeeping_turn(store, clock.now(), turn).await? {
+            return Ok(0);
+        }
+        self.prune(store, clock, Some(turn)).await
+    }
+}

@@ -1,0 +1,152 @@
+//! What differs between the databases, all of it. Everything else in `store` is the same for each.
+
+use std::time::Duration;
+
+use sea_orm::{
+    ConnectOptions, ConnectionTrait, DbBackend, DbErr, ExprTrait, Statement,
+    sea_query::{Expr, Func, Query},
+};
+use sqlx::{
+    Executor,
+    sqlite::{SqliteJournalMode, SqliteSynchronous},
+};
+
+use super::StoreSettings;
+
+/// How long a statement waits in SQLite for another process that writes, such as the command line beside a server.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// A pooled connection that was idle for longer is tried before it is used: a restart or a firewall may have cut it.
+const TRY_AFTER_IDLE: Duration = Duration::from_secs(5);
+/// Names the lock that migrations hold, to the database.
+const MIGRATION_LOCK: i64 = 0x6b65_7977_6865_656c;
+/// The same for MySQL, where names of locks belong to the whole server.
+const MYSQL_LOCK: &str = "MD5(CONCAT('keywheel migration of ', DATABASE()))";
+/// Seconds that a migration waits for another node's.
+const MIGRATION_PATIENCE: u32 = 300;
+
+/// What a connection is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Use {
+    /// Reads; with a server database everything.
+    Reading,
+    /// Writes that wait for the disk.
+    Writing,
+    /// Writes that need not.
+    Relaxed,
+}
+
+/// Sets up each connection of a pool.
+pub(super) fn prepare(
+    options: &mut ConnectOptions,
+    backend: DbBackend,
+    purpose: Use,
+    settings: &StoreSettings,
+) {
+    match backend {
+        DbBackend::Sqlite => sqlite(options, purpose),
+        DbBackend::Postgres => postgres(options, settings.statement_timeout),
+        _ => mysql(options, settings.statement_timeout),
+    }
+}
+
+fn sqlite(options: &mut ConnectOptions, purpose: Use) {
+    options.test_before_acquire(false).map_sqlx_sqlite_opts(move |sqlite| {
+        let patience =
+            if purpose == Use::Relaxed { SqliteSynchronous::Normal } else { SqliteSynchronous::Full };
+        sqlite
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(patience)
+            .busy_timeout(BUSY_TIMEOUT)
+            .foreign_keys(true)
+            .pragma("query_only", if purpose == Use::Reading { "ON" } else { "OFF" })
+    });
+}
+
+fn postgres(options: &mut ConnectOptions, timeout: Option<Duration>) {
+    options.test_before_acquire_if_idle_for(TRY_AFTER_IDLE);
+    // A start-up option: poolers that share connections between transactions refuse it, and then no timeout is set.
+    if let Some(timeout) = timeout.map(|timeout| timeout.as_millis().to_string()) {
+        options.map_sqlx_postgres_opts(move |postgres| {
+            postgres.options([
+                ("statement_timeout", &timeout),
+                // A node that died without a word must not hold its locks for ever.
+                ("idle_in_transaction_session_timeout", &timeout),
+            ])
+        });
+    }
+}
+
+/// Rows are locked only once they are found, and read as they were last committed, as in PostgreSQL.
+const MYSQL_SESSION: &str = "SET SESSION transaction_isolation = 'READ-COMMITTED', \
+     SESSION sql_mode = CONCAT(@@sql_mode, ',STRICT_TRANS_TABLES')";
+
+fn mysql(options: &mut ConnectOptions, timeout: Option<Duration>) {
+    let limits = timeout.map_or_else(String::new, |timeout| {
+        let seconds = timeout.as_secs_f64();
+        // MariaDB reads what stands in the comment; MySQL has no limit for statements that write.
+        format!(
+            ", SESSION innodb_lock_wait_timeout = {} /*M! , SESSION max_statement_time = {seconds} */",
+            Ord::max(timeout.as_secs(), 1)
+        )
+    });
+    options.test_before_acquire_if_idle_for(TRY_AFTER_IDLE).map_sqlx_mysql_pool_opts(move |pool| {
+        let statement = format!("{MYSQL_SESSION}{limits}");
+        pool.after_connect(move |connection, _| {
+            let statement = statement.clone();
+            Box::pin(async move { connection.execute(sqlx::AssertSqlSafe(statement)).await.map(drop) })
+        })
+    });
+}
+
+/// A condition that is always true, and tells the database that the statement's commit need not wait for the disk.
+/// `None` where the connection says so, as in SQLite, or where nobody can, as in MySQL.
+pub(super) fn commit_without_waiting(backend: DbBackend) -> Option<Expr> {
+    let set = Func::cust("set_config").arg("synchronous_commit").arg("off").arg(true);
+    let setting = Query::select().expr(set).to_owned();
+    (backend == DbBackend::Postgres).then(|| Expr::expr(setting).eq("off"))
+}
+
+/// Finds a row when the database takes no writes at present, as a standby. SQLite tells when a transaction begins.
+pub(super) fn read_only_query(backend: DbBackend) -> Option<&'static str> {
+    match backend {
+        DbBackend::Postgres => Some("SELECT 1 WHERE current_setting('transaction_read_only') = 'on'"),
+        DbBackend::MySql => Some("SELECT 1 FROM DUAL WHERE @@read_only OR @@innodb_read_only"),
+        _ => None,
+    }
+}
+
+/// Finds a row when a crash of the database can undo what it said was done. SQLite is told what to do by [`prepare`].
+pub(super) fn forgetful_query(backend: DbBackend) -> Option<&'static str> {
+    match backend {
+        DbBackend::Postgres => {
+            Some("SELECT 1 WHERE 'off' IN (current_setting('fsync'), current_setting('synchronous_commit'))")
+        }
+        DbBackend::MySql => Some("SELECT 1 FROM DUAL WHERE @@innodb_flush_log_at_trx_commit <> 1"),
+        _ => None,
+    }
+}
+
+/// Makes other nodes that want to migrate wait until the transaction is over; `false` when another one takes too long. A
+/// writing transaction of SQLite does so by itself.
+pub(super) async fn lock_schema(tx: &impl ConnectionTrait) -> Result<bool, DbErr> {
+    match tx.get_database_backend() {
+        DbBackend::Postgres => {
+            tx.execute_unprepared("SET LOCAL statement_timeout = 0").await?;
+            tx.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")).await?;
+            Ok(true)
+        }
+        backend @ DbBackend::MySql => {
+            let locked = format!("SELECT 1 FROM DUAL WHERE GET_LOCK({MYSQL_LOCK}, {MIGRATION_PATIENCE}) = 1");
+            Ok(tx.query_one_raw(Statement::from_string(backend, locked)).await?.is_some())
+        }
+        _ => Ok(true),
+    }
+}
+
+/// MySQL keeps the lock for as long as the connection lasts.
+pub(super) async fn unlock_schema(tx: &impl ConnectionTrait) -> Result<(), DbErr> {
+    if tx.get_database_backend() == DbBackend::MySql {
+        tx.execute_unprepared(&format!("DO RELEASE_LOCK({MYSQL_LOCK})")).await?;
+    }
+    Ok(())
+}

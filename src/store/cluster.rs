@@ -1,0 +1,83 @@
+//! Statements on `cluster_state`: the few numbers that all nodes share.
+
+use std::time::Duration;
+
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryTrait, sea_query::Expr};
+use time::OffsetDateTime;
+
+use super::{Store, StoreError, Tx, entity::cluster_state, to_millis};
+
+use cluster_state::{Column, Entity};
+
+/// Raised whenever a backup was restored; see `auth::restore`.
+const RESTORE_FENCE: &str = "restore_fence";
+/// Until when the node that prunes may do so alone.
+const HOUSEKEEPING: &str = "housekeeping";
+
+/// The restore fence of the database.
+///
+/// # Errors
+/// When the database cannot, or the row is missing.
+pub async fn restore_fence(store: &Store) -> Result<i64, StoreError> {
+    fence_on(&store.reader).await
+}
+
+/// The same, within a transaction.
+///
+/// # Errors
+/// When the database cannot, or the row is missing.
+pub async fn restore_fence_in(tx: &Tx) -> Result<i64, StoreError> {
+    fence_on(tx.connection()).await
+}
+
+async fn fence_on(connection: &impl ConnectionTrait) -> Result<i64, StoreError> {
+    let row = Entity::find_by_id(RESTORE_FENCE).one(connection).await?;
+    row.map(|row| row.value).ok_or_else(|| StoreError::Corrupt {
+        table: "cluster_state",
+        id: RESTORE_FENCE.to_owned(),
+        what: "missing",
+    })
+}
+
+/// Raises the restore fence of the database. Never lowers it.
+///
+/// # Errors
+/// When the database cannot.
+pub async fn raise_restore_fence(tx: &Tx, to: i64) -> Result<(), StoreError> {
+    Entity::update_many()
+        .col_expr(Column::Value, Expr::value(to))
+        .filter(Column::Name.eq(RESTORE_FENCE))
+        .filter(Column::Value.lt(to))
+        .exec(tx.connection())
+        .await?;
+    Ok(())
+}
+
+/// Makes other transactions that call this wait until this one is over.
+///
+/// # Errors
+/// When the database cannot.
+pub async fn hold(tx: &Tx) -> Result<(), StoreError> {
+    Entity::update_many()
+        .col_expr(Column::Value, Expr::col(Column::Value))
+        .filter(Column::Name.eq(RESTORE_FENCE))
+        .exec(tx.connection())
+        .await?;
+    Ok(())
+}
+
+/// Takes the turn to prune, until `now + length`; `false` while another node has it.
+///
+/// # Errors
+/// When the database cannot.
+pub async fn take_housekeeping_turn(
+    store: &Store,
+    now: OffsetDateTime,
+    length: Duration,
+) -> Result<bool, StoreError> {
+    let take = Entity::update_many()
+        .col_expr(Column::Value, Expr::value(to_millis(now + length)))
+        .filter(Column::Name.eq(HOUSEKEEPING))
+        .filter(Column::Value.lte(to_millis(now)));
+    Ok(store.write(take.into_query()).await? == 1)
+}
