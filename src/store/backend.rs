@@ -76,24 +76,27 @@ fn postgres(options: &mut ConnectOptions, timeout: Option<Duration>) {
     }
 }
 
-/// Rows are locked only once they are found, and read as they were last committed, as in PostgreSQL.
-const MYSQL_SESSION: &str = "SET SESSION transaction_isolation = 'READ-COMMITTED', \
-     SESSION sql_mode = CONCAT(@@sql_mode, ',STRICT_TRANS_TABLES')";
+/// Rows are locked once they are found, and read as they were last committed, as in PostgreSQL.
+const MYSQL_ISOLATION: &str = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED";
 
 fn mysql(options: &mut ConnectOptions, timeout: Option<Duration>) {
     let limits = timeout.map_or_else(String::new, |timeout| {
-        let seconds = timeout.as_secs_f64();
         // MariaDB reads what stands in the comment; MySQL has no limit for statements that write.
         format!(
-            ", SESSION innodb_lock_wait_timeout = {} /*M! , SESSION max_statement_time = {seconds} */",
-            Ord::max(timeout.as_secs(), 1)
+            ", SESSION innodb_lock_wait_timeout = {} /*M! , SESSION max_statement_time = {} */",
+            Ord::max(timeout.as_secs(), 1),
+            timeout.as_secs_f64()
         )
     });
+    let settings = format!("SET SESSION sql_mode = CONCAT(@@sql_mode, ',STRICT_TRANS_TABLES'){limits}");
     options.test_before_acquire_if_idle_for(TRY_AFTER_IDLE).map_sqlx_mysql_pool_opts(move |pool| {
-        let statement = format!("{MYSQL_SESSION}{limits}");
+        let settings = settings.clone();
         pool.after_connect(move |connection, _| {
-            let statement = statement.clone();
-            Box::pin(async move { connection.execute(sqlx::AssertSqlSafe(statement)).await.map(drop) })
+            let settings = settings.clone();
+            Box::pin(async move {
+                connection.execute(MYSQL_ISOLATION).await?;
+                connection.execute(sqlx::AssertSqlSafe(settings)).await.map(drop)
+            })
         })
     });
 }

@@ -208,10 +208,9 @@ async fn a_sign_in_with_the_old_password_does_not_survive_the_change() {
                 assert!(matches!(code.as_str(), "INVALID_CREDENTIALS" | "SERVICE_UNAVAILABLE"), "{code}");
             }
         }
-        let born_dead =
-            "SELECT CAST(count(*) AS TEXT) FROM refresh_sessions s JOIN users u ON u.id = s.user_id
+        let born_dead = "SELECT count(*) FROM refresh_sessions s JOIN users u ON u.id = s.user_id
             WHERE s.revoked_at IS NULL AND s.auth_epoch <> u.auth_epoch";
-        assert_eq!(app.sql_text(born_dead).await, "0");
+        assert_eq!(app.database().number(born_dead).await, 0);
     }
 }
 

@@ -1,22 +1,22 @@
 //! The program as a person or a script runs it.
 
 use std::{
-    io::{BufRead, BufReader, Read, Write},
+    io::{Read, Write},
     os::unix::fs::PermissionsExt,
     path::Path,
-    process::{Child, Command, Output, Stdio},
+    process::{Command, Output, Stdio},
 };
 
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::SECRET;
+use crate::support::{
+    SECRET,
+    process::{self, Server},
+};
 
 fn keywheel(folder: &TempDir, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_keywheel"));
-    command.args(arguments).current_dir(folder.path()).env_clear();
-    command.env("KEYWHEEL_PASSWORDS__MEMORY_KIB", "8").env("KEYWHEEL_LISTEN", "127.0.0.1:0");
-    command
+    process::keywheel(folder.path(), arguments)
 }
 
 fn output(folder: &TempDir, arguments: &[&str]) -> Output {
@@ -36,34 +36,6 @@ fn fails(folder: &TempDir, arguments: &[&str]) -> String {
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     assert!(output.stdout.is_empty());
     String::from_utf8(output.stderr).unwrap()
-}
-
-/// Stops the server even when the test fails.
-struct Server(Child);
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-impl Server {
-    /// Runs the program until a line of its output tells something.
-    fn start(mut command: Command, until: impl Fn(&str) -> bool) -> (Self, String) {
-        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let line =
-            lines.by_ref().map(Result::unwrap).find(|line| until(line)).expect("the server said nothing");
-        std::thread::spawn(move || lines.for_each(drop));
-        (Self(child), line)
-    }
-
-    fn terminate(mut self) -> i32 {
-        let id = self.0.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
-        self.0.wait().unwrap().code().unwrap()
-    }
 }
 
 #[test]

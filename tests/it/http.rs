@@ -67,7 +67,7 @@ async fn the_gate_says_why_and_runs_nothing() {
     assert_eq!((reply.status.as_u16(), reply.extensions()["reason"].as_str()), (401, Some("TOKEN_MISSING")));
     assert_eq!(reply.header("www-authenticate"), "Bearer");
     assert!(reply.json().get("data").is_none());
-    assert_eq!(app.sql_text("SELECT CAST(count(*) AS TEXT) FROM refresh_sessions").await, "0");
+    assert_eq!(app.database().number("SELECT count(*) FROM refresh_sessions").await, 0);
     let stale = app.client().accepting(MODERN).bearing("stale").query("{ me { id } }").await;
     assert_eq!(stale.header("www-authenticate"), "Bearer error=\"invalid_token\"");
 }

@@ -1,6 +1,8 @@
 //! A server to test, and clients to test it with.
 
 pub(crate) mod client;
+pub(crate) mod database;
+pub(crate) mod process;
 pub(crate) mod surroundings;
 
 use std::{sync::Arc, time::Duration};
@@ -10,11 +12,13 @@ use keywheel::{
     auth::accounts::NewAccount,
     config::{Config, Profile},
 };
-use sqlx::{AssertSqlSafe, Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
 
 pub(crate) use self::client::{Client, Reply, Tokens};
-use self::surroundings::{SeededEntropy, TestClock};
+use self::{
+    database::Database,
+    surroundings::{SeededEntropy, TestClock},
+};
 
 pub(crate) const SECRET: &str = "q83vEjRWeJCrze8SNFZ4kKvN7xI0VniQq83vEjRWeJCrzf8SNFZ4kAECAwQFBgcICQo=";
 pub(crate) const ORIGIN: &str = "http://localhost:4000";
@@ -30,6 +34,7 @@ pub(crate) struct TestApp {
     app: App,
     pub(crate) clock: Arc<TestClock>,
     entropy: Arc<SeededEntropy>,
+    database: Database,
     folder: TempDir,
 }
 
@@ -42,8 +47,9 @@ impl TestApp {
     /// With settings, as a configuration file would have them.
     pub(crate) async fn with(settings: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        app::migrate(&config(&folder, settings)).await.unwrap();
-        let this = Self::open(folder, settings, Arc::default(), Arc::default()).await.unwrap();
+        let database = Database::create(folder.path()).await;
+        app::migrate(&config(&database, settings)).await.unwrap();
+        let this = Self::open(database, folder, settings, Arc::default(), Arc::default()).await.unwrap();
         for email in [ALICE, BOB] {
             this.add_user(email, &[]).await;
         }
@@ -56,18 +62,19 @@ impl TestApp {
     }
 
     pub(crate) async fn restart_with(self, settings: &str) -> anyhow::Result<Self> {
-        Self::open(self.folder, settings, self.clock, self.entropy).await
+        Self::open(self.database, self.folder, settings, self.clock, self.entropy).await
     }
 
     async fn open(
+        database: Database,
         folder: TempDir,
         settings: &str,
         clock: Arc<TestClock>,
         entropy: Arc<SeededEntropy>,
     ) -> anyhow::Result<Self> {
         let surroundings = Surroundings { clock: clock.clone(), entropy: entropy.clone() };
-        let app = App::build(&config(&folder, settings), surroundings).await?;
-        Ok(Self { app, clock, entropy, folder })
+        let app = App::build(&config(&database, settings), surroundings).await?;
+        Ok(Self { app, clock, entropy, database, folder })
     }
 
     /// Adds a user whose password is [`PASSWORD`].
@@ -111,17 +118,16 @@ impl TestApp {
 
     /// Does to the database what somebody with access to it could do.
     pub(crate) async fn sql(&self, statements: &str) {
-        sqlx::raw_sql(AssertSqlSafe(statements)).execute(&mut self.database().await).await.unwrap();
+        self.database.sql(statements).await;
     }
 
     /// Reads one text from the database.
     pub(crate) async fn sql_text(&self, query: &str) -> String {
-        sqlx::query_scalar(AssertSqlSafe(query)).fetch_one(&mut self.database().await).await.unwrap()
+        self.database.text(query).await
     }
 
-    async fn database(&self) -> SqliteConnection {
-        let options = SqliteConnectOptions::new().filename(self.folder.path().join("keywheel.db"));
-        SqliteConnection::connect_with(&options).await.unwrap()
+    pub(crate) fn database(&self) -> &Database {
+        &self.database
     }
 
     /// How many statements the database was sent meanwhile.
@@ -132,9 +138,8 @@ impl TestApp {
     }
 }
 
-pub(crate) fn config(folder: &TempDir, settings: &str) -> Config {
-    let mut file =
-        format!("database_url = \"sqlite://{}\"\n{settings}", folder.path().join("keywheel.db").display());
+pub(crate) fn config(database: &Database, settings: &str) -> Config {
+    let mut file = format!("database_url = \"{}\"\n{settings}", database.url());
     for cheap in CHEAP_HASHES {
         if !settings.contains(cheap.split(' ').next().unwrap()) {
             file.push_str(cheap);

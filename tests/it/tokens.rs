@@ -141,10 +141,11 @@ async fn an_edited_row_is_a_dead_session() {
         "absolute_expires_at = absolute_expires_at + 1000",
         "created_at = created_at - 1",
         "delivery = 'cookie'",
-        "jkt = randomblob(32)",
-        "nonce = randomblob(32)",
+        "jkt = BYTES",
+        "nonce = BYTES",
     ] {
         let app = TestApp::start().await;
+        let edit = edit.replace("BYTES", &app.database().bytes(&"5a".repeat(32)));
         let good = app.sign_in(ALICE).await;
         app.sql(&format!("UPDATE refresh_sessions SET {edit}")).await;
         assert_eq!(app.client().refresh(&good.refresh).await.unwrap_err(), INVALID, "{edit}");
@@ -296,10 +297,12 @@ async fn forged_access_tokens_are_refused() {
 #[tokio::test]
 async fn the_keys_are_useless_under_another_secret() {
     let app = TestApp::start().await;
-    let stored = app.sql_text("SELECT hex(sealed_key) FROM signing_keys").await;
+    let stored =
+        app.sql_text(&format!("SELECT {} FROM signing_keys", app.database().hex("sealed_key"))).await;
     // The object identifier of P-256, which the PKCS#8 document of a private key begins with.
-    assert!(!stored.contains("2A8648CE3D030107"), "the private key is not in the clear");
-    app.sql("UPDATE signing_keys SET sealed_key = randomblob(200)").await;
+    assert!(!stored.to_uppercase().contains("2A8648CE3D030107"), "the private key is not in the clear");
+    let other = app.database().bytes(&"5a".repeat(200));
+    app.sql(&format!("UPDATE signing_keys SET sealed_key = {other}")).await;
     let error = app.restart().await.err().unwrap();
     assert!(format!("{error:#}").contains("another server secret"), "{error:#}");
 }

@@ -1,0 +1,119 @@
+//! A database of its own for each test: a file of SQLite, or a new one on the server that
+//! `TEST_DATABASE` names.
+
+use std::{
+    path::Path,
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+use sqlx::{AnyConnection, AssertSqlSafe, Connection};
+use url::Url;
+
+/// Which database the tests run on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Sqlite,
+    Postgres,
+    MariaDb,
+}
+
+/// A database, empty when it is new.
+#[derive(Debug, Clone)]
+pub(crate) struct Database {
+    url: String,
+}
+
+impl Kind {
+    /// `TEST_DATABASE`: `postgres` or `mariadb`; SQLite when it is not set.
+    pub(crate) fn chosen() -> Self {
+        match variable("TEST_DATABASE").as_deref() {
+            None | Some("sqlite") => Self::Sqlite,
+            Some("postgres") => Self::Postgres,
+            Some("mariadb") => Self::MariaDb,
+            Some(other) => panic!("TEST_DATABASE: no such database: {other}"),
+        }
+    }
+
+    /// The address of the server, as `scripts/databases` prints it.
+    pub(crate) fn server(self) -> String {
+        let name = if self == Self::Postgres { "TEST_POSTGRES" } else { "TEST_MARIADB" };
+        variable(name).unwrap_or_else(|| panic!("{name} is not set: eval \"$(scripts/databases up)\""))
+    }
+}
+
+impl Database {
+    /// A new one of the kind that was chosen.
+    pub(crate) async fn create(folder: &Path) -> Self {
+        match Kind::chosen() {
+            Kind::Sqlite => Self { url: format!("sqlite://{}", folder.join("keywheel.db").display()) },
+            kind => Self::on(&kind.server()).await,
+        }
+    }
+
+    /// A new one on a server, whose address names another.
+    pub(crate) async fn on(server: &str) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("test_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        Self { url: server.to_owned() }.sql(&format!("CREATE DATABASE {name}")).await;
+        let mut url = Url::parse(server).unwrap();
+        url.set_path(&name);
+        Self { url: url.into() }
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    pub(crate) fn kind(&self) -> Kind {
+        match self.url.split_once(':').unwrap().0 {
+            "postgres" => Kind::Postgres,
+            "mysql" => Kind::MariaDb,
+            _ => Kind::Sqlite,
+        }
+    }
+
+    /// Does to the database what somebody with access to it could do.
+    pub(crate) async fn sql(&self, statements: &str) {
+        let mut connection = self.connection().await;
+        sqlx::raw_sql(AssertSqlSafe(statements)).execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+    }
+
+    /// Reads one text.
+    pub(crate) async fn text(&self, query: &str) -> String {
+        let mut connection = self.connection().await;
+        let text = sqlx::query_scalar(AssertSqlSafe(query)).fetch_one(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+        text
+    }
+
+    /// Reads one number.
+    pub(crate) async fn number(&self, query: &str) -> i64 {
+        self.text(&format!("SELECT concat(({query}), '')")).await.parse().unwrap()
+    }
+
+    /// For more than one statement.
+    pub(crate) async fn connection(&self) -> AnyConnection {
+        sqlx::any::install_default_drivers();
+        AnyConnection::connect(&self.url).await.unwrap()
+    }
+
+    /// How bytes are written in a statement.
+    pub(crate) fn bytes(&self, hex: &str) -> String {
+        if self.kind() == Kind::Postgres { format!("'\\x{hex}'::bytea") } else { format!("x'{hex}'") }
+    }
+
+    /// How the bytes of a column are read as text.
+    pub(crate) fn hex(&self, column: &str) -> String {
+        if self.kind() == Kind::Postgres {
+            format!("encode({column}, 'hex')")
+        } else {
+            format!("hex({column})")
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the surroundings of the tests")]
+pub(crate) fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}

@@ -1,0 +1,72 @@
+//! The program as a process of its own.
+
+use std::{
+    io::{BufRead, BufReader},
+    net::SocketAddr,
+    path::Path,
+    process::{Child, Command, Stdio},
+};
+
+use super::{SECRET, database::Database};
+
+/// The program, with cheap hashes and any port, and nothing else from the surroundings of the tests.
+pub(crate) fn keywheel(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_keywheel"));
+    command.args(arguments).current_dir(folder).env_clear();
+    command.env("KEYWHEEL_PASSWORDS__MEMORY_KIB", "8").env("KEYWHEEL_PASSWORDS__ITERATIONS", "1");
+    command.env("KEYWHEEL_LISTEN", "127.0.0.1:0");
+    command
+}
+
+/// The program on a database.
+pub(crate) fn keywheel_on(database: &Database, arguments: &[&str]) -> Command {
+    let mut command = keywheel(&std::env::temp_dir(), arguments);
+    command.env("KEYWHEEL_DATABASE_URL", database.url()).env("KEYWHEEL_SECRET", SECRET);
+    command.env("KEYWHEEL_PUBLIC_URL", "http://localhost:4000");
+    command
+}
+
+/// A running server. It is stopped even when the test fails.
+pub(crate) struct Server(Child);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+impl Server {
+    /// Runs the program until a line of its output tells something.
+    pub(crate) fn start(mut command: Command, until: impl Fn(&str) -> bool) -> (Self, String) {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let line =
+            lines.by_ref().map(Result::unwrap).find(|line| until(line)).expect("the server said nothing");
+        std::thread::spawn(move || lines.for_each(drop));
+        (Self(child), line)
+    }
+
+    /// Runs `serve` until it listens, and tells where.
+    pub(crate) fn serve(command: Command) -> (Self, SocketAddr) {
+        let (server, line) = Self::start(command, |line| line.contains("\"listening\""));
+        let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+        (server, line["address"].as_str().unwrap().parse().unwrap())
+    }
+
+    /// Sends SIGTERM; the exit code.
+    pub(crate) fn terminate(mut self) -> i32 {
+        self.signal("TERM");
+        self.0.wait().unwrap().code().unwrap()
+    }
+
+    /// Sends SIGKILL.
+    pub(crate) fn kill(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        let id = self.0.id().to_string();
+        assert!(Command::new("kill").args([&format!("-{name}"), &id]).status().unwrap().success());
+    }
+}
