@@ -13,6 +13,7 @@ mod http;
 mod layering;
 mod limits;
 mod logs;
+mod nodes;
 mod refresh;
 mod rotation_rule;
 mod rotation_table;

@@ -3,6 +3,8 @@
 pub(crate) mod client;
 pub(crate) mod database;
 pub(crate) mod process;
+pub(crate) mod proxy;
+pub(crate) mod remote;
 pub(crate) mod surroundings;
 
 use std::{sync::Arc, time::Duration};
