@@ -13,8 +13,6 @@ use sqlx::{
 
 use super::StoreSettings;
 
-/// How long a statement waits in SQLite for another process that writes, such as the command line beside a server.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// A pooled connection that was idle for longer is tried before it is used: a restart or a firewall may have cut it.
 const TRY_AFTER_IDLE: Duration = Duration::from_secs(5);
 /// Names the lock that migrations hold, to the database.
@@ -43,20 +41,21 @@ pub(super) fn prepare(
     settings: &StoreSettings,
 ) {
     match backend {
-        DbBackend::Sqlite => sqlite(options, purpose),
+        DbBackend::Sqlite => sqlite(options, purpose, settings.acquire_timeout),
         DbBackend::Postgres => postgres(options, settings.statement_timeout),
         _ => mysql(options, settings.statement_timeout),
     }
 }
 
-fn sqlite(options: &mut ConnectOptions, purpose: Use) {
+/// `patience` is for another process that writes, such as the command line beside a server.
+fn sqlite(options: &mut ConnectOptions, purpose: Use, patience: Duration) {
     options.test_before_acquire(false).map_sqlx_sqlite_opts(move |sqlite| {
         let patience =
             if purpose == Use::Relaxed { SqliteSynchronous::Normal } else { SqliteSynchronous::Full };
         sqlite
             .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(patience)
-            .busy_timeout(BUSY_TIMEOUT)
+            .synchronous(synchronous)
+            .busy_timeout(patience)
             .foreign_keys(true)
             .pragma("query_only", if purpose == Use::Reading { "ON" } else { "OFF" })
     });

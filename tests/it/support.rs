@@ -50,6 +50,11 @@ impl TestApp {
     pub(crate) async fn with(settings: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let database = Database::create(folder.path()).await;
+        Self::on(database, folder, settings).await
+    }
+
+    /// On a database that is there already, empty.
+    pub(crate) async fn on(database: Database, folder: TempDir, settings: &str) -> Self {
         app::migrate(&config(&database, settings)).await.unwrap();
         let this = Self::open(database, folder, settings, Arc::default(), Arc::default()).await.unwrap();
         for email in [ALICE, BOB] {

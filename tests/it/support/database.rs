@@ -21,6 +21,8 @@ pub(crate) enum Kind {
 #[derive(Debug, Clone)]
 pub(crate) struct Database {
     url: String,
+    /// How the test itself gets there, when the server goes another way.
+    direct: Option<String>,
 }
 
 impl Kind {
@@ -45,19 +47,34 @@ impl Database {
     /// A new one of the kind that was chosen.
     pub(crate) async fn create(folder: &Path) -> Self {
         match Kind::chosen() {
-            Kind::Sqlite => Self { url: format!("sqlite://{}", folder.join("keywheel.db").display()) },
+            Kind::Sqlite => Self::embedded(folder),
             kind => Self::on(&kind.server()).await,
         }
+    }
+
+    /// One that is there already.
+    pub(crate) fn at(url: &str) -> Self {
+        Self { url: url.to_owned(), direct: None }
+    }
+
+    /// A file in a folder.
+    pub(crate) fn embedded(folder: &Path) -> Self {
+        Self::at(&format!("sqlite://{}", folder.join("keywheel.db").display()))
     }
 
     /// A new one on a server, whose address names another.
     pub(crate) async fn on(server: &str) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("test_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        Self { url: server.to_owned() }.sql(&format!("CREATE DATABASE {name}")).await;
+        Self::at(server).sql(&format!("CREATE DATABASE {name}")).await;
         let mut url = Url::parse(server).unwrap();
         url.set_path(&name);
-        Self { url: url.into() }
+        Self::at(url.as_str())
+    }
+
+    /// The same, at another address.
+    pub(crate) fn by_way_of(self, url: &str) -> Self {
+        Self { url: url.to_owned(), direct: Some(self.url) }
     }
 
     pub(crate) fn url(&self) -> &str {
@@ -95,7 +112,7 @@ impl Database {
     /// For more than one statement.
     pub(crate) async fn connection(&self) -> AnyConnection {
         sqlx::any::install_default_drivers();
-        AnyConnection::connect(&self.url).await.unwrap()
+        AnyConnection::connect(self.direct.as_ref().unwrap_or(&self.url)).await.unwrap()
     }
 
     /// How bytes are written in a statement.

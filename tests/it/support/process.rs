@@ -65,6 +65,13 @@ impl Server {
         let _ = self.0.wait();
     }
 
+    /// How large a file it may write: bytes, or `unlimited`.
+    pub(crate) fn limit_file_size(&self, limit: &str) {
+        let id = self.0.id().to_string();
+        let limit = format!("--fsize={limit}:unlimited");
+        assert!(Command::new("prlimit").args(["--pid", &id, &limit]).status().unwrap().success());
+    }
+
     pub(crate) fn signal(&self, name: &str) {
         let id = self.0.id().to_string();
         assert!(Command::new("kill").args([&format!("-{name}"), &id]).status().unwrap().success());
