@@ -50,7 +50,7 @@ pub(super) fn prepare(
 /// `patience` is for another process that writes, such as the command line beside a server.
 fn sqlite(options: &mut ConnectOptions, purpose: Use, patience: Duration) {
     options.test_before_acquire(false).map_sqlx_sqlite_opts(move |sqlite| {
-        let patience =
+        let synchronous =
             if purpose == Use::Relaxed { SqliteSynchronous::Normal } else { SqliteSynchronous::Full };
         sqlite
             .journal_mode(SqliteJournalMode::Wal)
