@@ -8,6 +8,7 @@ mod accounts;
 mod cli;
 mod config;
 mod cookies;
+mod crashes;
 mod faults;
 mod hashing;
 mod http;

@@ -164,8 +164,12 @@ impl Client {
     }
 
     pub(crate) async fn login_with(&self, input: Value) -> Result<Tokens, String> {
+        self.login_reply(input).await.tokens("login")
+    }
+
+    pub(crate) async fn login_reply(&self, input: Value) -> Reply {
         let query = format!("mutation Login($input: LoginInput!) {{ login(input: $input) {{ {AUTH} }} }}");
-        self.graphql(&query, json!({ "input": input })).await.tokens("login")
+        self.graphql(&query, json!({ "input": input })).await
     }
 
     pub(crate) async fn register(&self, input: Value) -> Reply {
@@ -256,7 +260,7 @@ impl Reply {
     }
 
     #[track_caller]
-    fn tokens(&self, field: &str) -> Result<Tokens, String> {
+    pub(crate) fn tokens(&self, field: &str) -> Result<Tokens, String> {
         let body = self.json();
         if body.get("errors").is_some() {
             return Err(self.code());
