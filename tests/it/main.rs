@@ -15,6 +15,7 @@ mod http;
 mod layering;
 mod limits;
 mod logs;
+mod model;
 mod nodes;
 mod refresh;
 mod rotation_rule;
