@@ -2,11 +2,12 @@
 //! against those of other servers, ten thousand times over.
 //!
 //! Our rule is not told again here; the model asks [`keywheel::domain::rotation::decide`]. The rules of others are told
-//! in `model/rules/peers.rs`.
+//! in `model/rules/peers.rs`, and a sample of all calls is made to the real server in `model/real.rs`.
 
 mod client;
 mod dice;
 mod measure;
+mod real;
 mod rules;
 mod schedule;
 mod world;
