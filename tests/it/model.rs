@@ -1,5 +1,5 @@
 //! A model of the rotation rule that runs: an honest app, its network and a thief play thirty days against our rule and
-//! against those of other servers, ten thousand times over.
+//! against those of other servers, ten thousand times over. `docs/rotation.md` has what came out.
 //!
 //! Our rule is not told again here; the model asks [`keywheel::domain::rotation::decide`]. The rules of others are told
 //! in `model/rules/peers.rs`, and a sample of all calls is made to the real server in `model/real.rs`.
@@ -7,7 +7,9 @@
 mod client;
 mod dice;
 mod measure;
+mod plot;
 mod real;
+mod report;
 mod rules;
 mod schedule;
 mod world;

@@ -125,6 +125,13 @@ impl Tally {
             .filter(move |theft| theft.worked && Kind::of(theft.manner) == kind)
     }
 
+    /// In rising order; `None`, for ever, is last.
+    pub(super) fn stays(&self, kind: Kind) -> Vec<Option<u64>> {
+        let mut stays: Vec<_> = self.of_kind(kind).map(|theft| theft.stay).collect();
+        stays.sort_by_key(|stay| stay.unwrap_or(u64::MAX));
+        stays
+    }
+
     fn add(&mut self, contender: &Contender, honest: &Schedule) {
         let with_lock = contender.play(honest, true).signed_out_at.is_some();
         // A single tab waits for nobody.
