@@ -79,8 +79,8 @@ impl Cli {
         let profile = if matches!(self.command, Command::Dev) { Profile::Dev } else { Profile::Serve };
         let load = || Config::load(self.config.as_deref(), profile);
         match self.command {
-            Command::Serve { migrate } => Box::pin(serve::serve(load()?, migrate)).await,
-            Command::Dev => Box::pin(serve::dev(load()?)).await,
+            Command::Serve { migrate } => serve::serve(load()?, migrate).await,
+            Command::Dev => serve::dev(load()?).await,
             Command::Migrate => {
                 let steps = app::migrate(&load()?).await?;
                 output::line(match steps.len() {
@@ -94,13 +94,13 @@ impl Cli {
                 Ok(())
             }
             Command::User { command } => user::run(command, &load()?).await,
-            Command::Keys { command } => Box::pin(keys::run(command, &load()?)).await,
+            Command::Keys { command } => keys::run(command, &load()?).await,
             Command::Prune => {
-                let rows = Box::pin(maintenance::prune(&load()?, Surroundings::default())).await?;
+                let rows = maintenance::prune(&load()?, Surroundings::default()).await?;
                 output::line(format!("Deleted {rows} sessions that ended long ago."));
                 Ok(())
             }
-            Command::RestoreFence => Box::pin(restore_fence(&load()?)).await,
+            Command::RestoreFence => restore_fence(&load()?).await,
             Command::Config { command: ConfigCommand::Check } => {
                 let config = load()?;
                 app::check_secret(&config)?;

@@ -103,7 +103,7 @@ impl Store {
         let mut tries = 1;
         loop {
             let tx = self.begin().await?;
-            let result = work(tx.clone()).await;
+            let result = Box::pin(work(tx.clone())).await;
             match tx.finish(result).await {
                 Err(error) if error.is_conflict() && tries < TRIES => tries += 1,
                 outcome => return outcome,
@@ -124,7 +124,7 @@ impl Store {
         if !backend::lock_schema(tx.connection()).await.map_err(StoreError::from)? {
             return Err(StoreError::timed_out().into());
         }
-        let result = work(tx.clone()).await;
+        let result = Box::pin(work(tx.clone())).await;
         backend::unlock_schema(tx.connection()).await.map_err(StoreError::from)?;
         tx.finish(result).await
     }

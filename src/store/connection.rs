@@ -60,7 +60,8 @@ impl Store {
     pub async fn connect(settings: &StoreSettings) -> Result<Self, StoreError> {
         let deadline = Instant::now() + settings.start_timeout;
         loop {
-            match Self::try_connect(settings).await {
+            // Boxed, as the futures of the drivers are nested deeper than the compiler likes to look.
+            match Box::pin(Self::try_connect(settings)).await {
                 Err(error) if !error.is_refusal() && Instant::now() < deadline => {
                     let cause = error.source().map(ToString::to_string);
                     tracing::warn!(cause, "the database does not answer yet");

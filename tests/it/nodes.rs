@@ -1,6 +1,6 @@
 //! Several servers on one database.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, thread, time::Duration};
 
 use serde_json::json;
 use tokio::task::JoinSet;
@@ -33,10 +33,10 @@ impl Nodes {
         let start = || {
             let mut command = keywheel_on(&database, &["serve", "--migrate"]);
             command.envs(settings.iter().copied());
-            tokio::task::spawn_blocking(move || Server::serve(command))
+            thread::spawn(move || Server::serve(command))
         };
-        let (one, two) = tokio::join!(start(), start());
-        let ((one, here), (two, there)) = (one.unwrap(), two.unwrap());
+        let (one, two) = (start(), start());
+        let ((one, here), (two, there)) = (one.join().unwrap(), two.join().unwrap());
         let clients = [client_of(here), client_of(there)];
         let this = Self { clients, database, _servers: [one, two], _folder: folder };
         this.register(ALICE).await;
@@ -190,16 +190,15 @@ async fn a_token_with_an_unknown_key_makes_a_node_look_for_it() {
 async fn nodes_that_start_at_once_migrate_once() {
     let folder = tempfile::tempdir().unwrap();
     let database = Database::create(folder.path()).await;
-    let mut migrations = JoinSet::new();
-    for _ in 0..6 {
+    let migrate = || {
         let mut command = keywheel_on(&database, &["migrate"]);
-        migrations.spawn_blocking(move || command.output().unwrap());
-    }
+        thread::spawn(move || command.output().unwrap())
+    };
+    let migrations: Vec<_> = (0..6).map(|_| migrate()).collect();
     let said: Vec<String> = migrations
-        .join_all()
-        .await
         .into_iter()
-        .map(|output| {
+        .map(|migration| {
+            let output = migration.join().unwrap();
             assert!(output.status.success(), "{output:?}");
             String::from_utf8(output.stdout).unwrap()
         })
