@@ -123,6 +123,6 @@ async fn a_newer_schema_is_refused() {
         "INSERT INTO seaql_migrations (version, applied_at) VALUES ('m29990101_000001_from_the_future', 0)",
     )
     .await;
-    let error = app.restart().await.err().unwrap();
+    let (error, _) = app.restart().await.err().unwrap();
     assert!(format!("{error:#}").contains("newer than this keywheel"), "{error:#}");
 }

@@ -57,32 +57,22 @@ impl TestApp {
     /// On a database that is there already, empty.
     pub(crate) async fn on(database: Database, folder: TempDir, settings: &str) -> Self {
         app::migrate(&config(&database, settings)).await.unwrap();
-        let this = Self::open(database, folder, settings, Arc::default(), Arc::default()).await.unwrap();
+        let stopped = Stopped { clock: Arc::default(), entropy: Arc::default(), database, folder };
+        let this = stopped.start(settings).await.map_err(|(error, _)| error).unwrap();
         for email in [ALICE, BOB] {
             this.add_user(email, &[]).await;
         }
         this
     }
 
-    /// The same database and time under a new process.
-    pub(crate) async fn restart(self) -> anyhow::Result<Self> {
+    /// The same database and time under a new process; why it does not start otherwise.
+    pub(crate) async fn restart(self) -> Result<Self, (anyhow::Error, Stopped)> {
         self.restart_with("").await
     }
 
-    pub(crate) async fn restart_with(self, settings: &str) -> anyhow::Result<Self> {
-        Self::open(self.database, self.folder, settings, self.clock, self.entropy).await
-    }
-
-    async fn open(
-        database: Database,
-        folder: TempDir,
-        settings: &str,
-        clock: Arc<TestClock>,
-        entropy: Arc<SeededEntropy>,
-    ) -> anyhow::Result<Self> {
-        let surroundings = Surroundings { clock: clock.clone(), entropy: entropy.clone() };
-        let app = App::build(&config(&database, settings), surroundings).await?;
-        Ok(Self { app, clock, entropy, database, folder })
+    pub(crate) async fn restart_with(self, settings: &str) -> Result<Self, (anyhow::Error, Stopped)> {
+        let Self { clock, entropy, database, folder, .. } = self;
+        Stopped { clock, entropy, database, folder }.start(settings).await
     }
 
     /// Adds a user whose password is [`PASSWORD`].
@@ -143,6 +133,27 @@ impl TestApp {
         let before = self.app.store().statements();
         let result = work.await;
         (self.app.store().statements() - before, result)
+    }
+}
+
+/// What is left of a server that does not run.
+#[derive(Debug)]
+pub(crate) struct Stopped {
+    clock: Arc<TestClock>,
+    entropy: Arc<SeededEntropy>,
+    database: Database,
+    folder: TempDir,
+}
+
+impl Stopped {
+    pub(crate) async fn start(self, settings: &str) -> Result<TestApp, (anyhow::Error, Self)> {
+        let surroundings = Surroundings { clock: self.clock.clone(), entropy: self.entropy.clone() };
+        let app = match App::build(&config(&self.database, settings), surroundings).await {
+            Ok(app) => app,
+            Err(error) => return Err((error, self)),
+        };
+        let Self { clock, entropy, database, folder } = self;
+        Ok(TestApp { app, clock, entropy, database, folder })
     }
 }
 

@@ -303,7 +303,7 @@ async fn the_keys_are_useless_under_another_secret() {
     assert!(!stored.to_uppercase().contains("2A8648CE3D030107"), "the private key is not in the clear");
     let other = app.database().bytes(&"5a".repeat(200));
     app.sql(&format!("UPDATE signing_keys SET sealed_key = {other}")).await;
-    let error = app.restart().await.err().unwrap();
+    let (error, _) = app.restart().await.err().unwrap();
     assert!(format!("{error:#}").contains("another server secret"), "{error:#}");
 }
 

@@ -3,6 +3,7 @@
 
 use std::{
     path::Path,
+    process::{Command, Stdio},
     sync::atomic::{AtomicU32, Ordering},
 };
 
@@ -115,6 +116,39 @@ impl Database {
         AnyConnection::connect(self.direct.as_ref().unwrap_or(&self.url)).await.unwrap()
     }
 
+    /// Makes a backup with the database's own tool.
+    pub(crate) async fn dump(&self, file: &Path) {
+        let target = file.to_str().unwrap();
+        match self.kind() {
+            Kind::Sqlite => self.sql(&format!("VACUUM INTO '{target}'")).await,
+            Kind::Postgres => run(&format!("pg_dump --clean --dbname='{}' --file={target}", self.url)),
+            Kind::MariaDb => run(&format!("mariadb-dump {} > {target}", self.mariadb_arguments())),
+        }
+    }
+
+    /// Restores a backup over what is there.
+    pub(crate) fn load(&self, file: &Path) {
+        let source = file.to_str().unwrap();
+        run(&match self.kind() {
+            Kind::Sqlite => format!("rm {0} {0}-wal {0}-shm; cp {source} {0}", self.path()),
+            Kind::Postgres => {
+                format!("psql --quiet --set=ON_ERROR_STOP=1 --dbname='{}' --file={source}", self.url)
+            }
+            Kind::MariaDb => format!("mariadb {} < {source}", self.mariadb_arguments()),
+        });
+    }
+
+    fn path(&self) -> &str {
+        self.url.strip_prefix("sqlite://").unwrap()
+    }
+
+    fn mariadb_arguments(&self) -> String {
+        let url = Url::parse(&self.url).unwrap();
+        let (user, password) = (url.username(), url.password().unwrap());
+        let (port, name) = (url.port().unwrap(), url.path().trim_start_matches('/'));
+        format!("--host=127.0.0.1 --port={port} --user={user} --password={password} {name}")
+    }
+
     /// How bytes are written in a statement.
     pub(crate) fn bytes(&self, hex: &str) -> String {
         if self.kind() == Kind::Postgres { format!("'\\x{hex}'::bytea") } else { format!("x'{hex}'") }
@@ -128,6 +162,11 @@ impl Database {
             format!("hex({column})")
         }
     }
+}
+
+fn run(line: &str) {
+    let status = Command::new("sh").args(["-c", line]).stdout(Stdio::null()).status().unwrap();
+    assert!(status.success(), "{line}");
 }
 
 #[expect(clippy::disallowed_methods, reason = "the surroundings of the tests")]

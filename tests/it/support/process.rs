@@ -26,6 +26,14 @@ pub(crate) fn keywheel_on(database: &Database, arguments: &[&str]) -> Command {
     command
 }
 
+/// What a command says that succeeds.
+#[track_caller]
+pub(crate) fn output_of(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
 /// A running server. It is stopped even when the test fails.
 pub(crate) struct Server(Child);
 

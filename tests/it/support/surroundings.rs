@@ -14,6 +14,7 @@ use keywheel::{
 };
 use time::{OffsetDateTime, macros::datetime};
 
+#[derive(Debug)]
 pub(crate) struct TestClock(Mutex<OffsetDateTime>);
 
 impl Default for TestClock {
@@ -39,7 +40,7 @@ impl Clock for TestClock {
 }
 
 /// SHA-256 of a counter.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct SeededEntropy(AtomicU64);
 
 impl Entropy for SeededEntropy {
