@@ -1,6 +1,6 @@
 //! Why the database gave no answer.
 
-use std::{error::Error, fmt};
+use std::{error::Error, fmt, io};
 
 use sea_orm::{DbErr, RuntimeErr};
 use sqlx::{error::DatabaseError, mysql::MySqlDatabaseError, postgres::PgDatabaseError, sqlite::SqliteError};
@@ -43,9 +43,12 @@ impl StoreError {
             (Some(error), _) => {
                 ["28", "3D"].iter().any(|class| code(error).is_some_and(|c| c.starts_with(class)))
             }
-            (None, DbErr::Conn(RuntimeErr::SqlxError(error))) => {
-                matches!(**error, sqlx::Error::Configuration(_) | sqlx::Error::Tls(_))
-            }
+            (None, DbErr::Conn(RuntimeErr::SqlxError(error))) => match &**error {
+                sqlx::Error::Configuration(_) | sqlx::Error::Tls(_) => true,
+                // That is how a certificate that cannot be verified arrives here.
+                sqlx::Error::Io(error) => error.kind() == io::ErrorKind::InvalidData,
+                _ => false,
+            },
             (None, error) => matches!(error, DbErr::Custom(_)),
         }
     }

@@ -9,6 +9,7 @@ mod cli;
 mod config;
 mod cookies;
 mod crashes;
+mod databases;
 mod faults;
 mod hashing;
 mod housekeeping;

@@ -5,6 +5,9 @@ use std::{
     net::SocketAddr,
     path::Path,
     process::{Child, Command, Stdio},
+    sync::mpsc,
+    thread,
+    time::Duration,
 };
 
 use super::{SECRET, database::Database};
@@ -35,7 +38,10 @@ pub(crate) fn output_of(command: &mut Command) -> String {
 }
 
 /// A running server. It is stopped even when the test fails.
-pub(crate) struct Server(Child);
+pub(crate) struct Server {
+    child: Child,
+    said: mpsc::Receiver<String>,
+}
 
 impl Drop for Server {
     fn drop(&mut self) {
@@ -47,11 +53,18 @@ impl Server {
     /// Runs the program until a line of its output tells something.
     pub(crate) fn start(mut command: Command, until: impl Fn(&str) -> bool) -> (Self, String) {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let line =
-            lines.by_ref().map(Result::unwrap).find(|line| until(line)).expect("the server said nothing");
-        std::thread::spawn(move || lines.for_each(drop));
-        (Self(child), line)
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let (say, said) = mpsc::channel();
+        thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| say.send(line)));
+        let this = Self { child, said };
+        let line = this.said.iter().find(|line| until(line)).expect("the server said nothing");
+        (this, line)
+    }
+
+    /// Whether it says something, in a while.
+    pub(crate) fn says(&self, what: impl Fn(&str) -> bool) -> bool {
+        let next = || self.said.recv_timeout(Duration::from_secs(30)).ok();
+        std::iter::from_fn(next).any(|line| what(&line))
     }
 
     /// Runs `serve` until it listens, and tells where.
@@ -64,24 +77,24 @@ impl Server {
     /// Sends SIGTERM; the exit code.
     pub(crate) fn terminate(mut self) -> i32 {
         self.signal("TERM");
-        self.0.wait().unwrap().code().unwrap()
+        self.child.wait().unwrap().code().unwrap()
     }
 
     /// Sends SIGKILL.
     pub(crate) fn kill(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 
     /// How large a file it may write: bytes, or `unlimited`.
     pub(crate) fn limit_file_size(&self, limit: &str) {
-        let id = self.0.id().to_string();
+        let id = self.child.id().to_string();
         let limit = format!("--fsize={limit}:unlimited");
         assert!(Command::new("prlimit").args(["--pid", &id, &limit]).status().unwrap().success());
     }
 
     pub(crate) fn signal(&self, name: &str) {
-        let id = self.0.id().to_string();
+        let id = self.child.id().to_string();
         assert!(Command::new("kill").args([&format!("-{name}"), &id]).status().unwrap().success());
     }
 }
