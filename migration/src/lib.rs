@@ -12,6 +12,7 @@ mod m20261123_000003_create_signing_keys;
 mod m20261123_000004_create_cluster_state;
 mod m20261123_000005_index_refresh_sessions_for_pruning;
 mod m20261123_000006_add_active_from_to_signing_keys;
+mod m20261123_000007_add_kept_hash_to_refresh_sessions;
 
 /// Every migration, oldest first.
 #[derive(Debug)]
@@ -27,6 +28,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000004_create_cluster_state::Migration),
             Box::new(m20261123_000005_index_refresh_sessions_for_pruning::Migration),
             Box::new(m20261123_000006_add_active_from_to_signing_keys::Migration),
+            Box::new(m20261123_000007_add_kept_hash_to_refresh_sessions::Migration),
         ]
     }
 }

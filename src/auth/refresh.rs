@@ -91,7 +91,14 @@ impl Auth {
         tracing::debug!(session_id = %session.id, generation = presented.generation, ?decision, "refresh");
         match decision {
             Decision::Rotate { from, to } => self.rotate(session, user, from, to, retry_hash).await,
-            Decision::Keep | Decision::Replay { counted: false } => self.answer(session, user).map(Some),
+            Decision::Keep { remember: false } | Decision::Replay { counted: false } => {
+                self.answer(session, user).map(Some)
+            }
+            Decision::Keep { remember: true } => {
+                let generation = session.chain.generation;
+                let kept = sessions::remember_kept(self.store(), session.id, generation, retry_hash).await?;
+                if kept { self.answer(session, user).map(Some) } else { Ok(None) }
+            }
             Decision::Replay { counted: true } => {
                 let counted =
                     sessions::count_replay(self.store(), session.id, session.chain.generation).await?;
@@ -133,8 +140,8 @@ impl Auth {
         if !sessions::rotate(self.store(), &rotation).await? {
             return Ok(None);
         }
-        session.chain =
-            Chain { generation: to, rotated_at: Some(now), retry_hash: retry_hash.copied(), replays: 0 };
+        let retry_hash = retry_hash.copied();
+        session.chain = Chain { generation: to, rotated_at: Some(now), retry_hash, ..Chain::default() };
         session.last_used_at = now;
         self.signed_in(session, user, access_token).map(Some)
     }

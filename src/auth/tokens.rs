@@ -52,7 +52,7 @@ impl Auth {
             user_id: user.id,
             nonce: Some(Nonce::new(random(&**self.entropy()))),
             slot: self.refresh_tokens.current_slot(),
-            chain: Chain { generation: 0, rotated_at: None, retry_hash: None, replays: 0 },
+            chain: Chain::default(),
             auth_epoch: user.auth_epoch,
             delivery,
             jkt: None,

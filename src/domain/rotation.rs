@@ -15,7 +15,7 @@ use super::session::Delivery;
 pub type RetryHash = [u8; 32];
 
 /// Where the refresh token of a session stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Chain {
     /// The generation of the token that is current; below 2^63, as every generation.
     pub generation: u64,
@@ -23,6 +23,8 @@ pub struct Chain {
     pub rotated_at: Option<OffsetDateTime>,
     /// The retry key of the call that made the current generation.
     pub retry_hash: Option<RetryHash>,
+    /// The retry key of the last call that was answered with the current token, instead of a new one.
+    pub kept_hash: Option<RetryHash>,
     /// How often the answer to that call was given again to somebody who did not show its retry key.
     pub replays: u32,
 }
@@ -66,7 +68,11 @@ pub enum Decision {
         to: u64,
     },
     /// Answer with the same token and a new access token.
-    Keep,
+    Keep {
+        /// Whether the retry key of this call must be remembered first: when the call arrives again, late, it must not be
+        /// taken for one that rotates.
+        remember: bool,
+    },
     /// Answer again with the successor that was already made.
     Replay {
         /// Whether this answer counts against [`MAX_REPLAYS`].
@@ -93,8 +99,11 @@ pub fn decide(
     let rotated_within = |window| chain.rotated_at.is_some_and(|at| age(at, now) < window);
 
     if presented == current {
+        if token.retry_hash.is_some() && token.retry_hash == chain.kept_hash.as_ref() {
+            return Decision::Keep { remember: false };
+        }
         if delivery == Delivery::Cookie && rotated_within(policy.cookie_keep) {
-            return Decision::Keep;
+            return Decision::Keep { remember: token.retry_hash.is_some() };
         }
         return rotate(current, presented);
     }

@@ -91,6 +91,7 @@ pub async fn rotate(store: &Store, rotation: &Rotation<'_>) -> Result<bool, Stor
         .col_expr(Column::RotatedAt, Expr::value(now))
         .col_expr(Column::LastUsedAt, Expr::value(now))
         .col_expr(Column::RetryHash, Expr::value(rotation.retry_hash.map(|hash| hash.to_vec())))
+        .col_expr(Column::KeptHash, Expr::value(Option::<Vec<u8>>::None))
         .col_expr(Column::Replays, Expr::value(0))
         .filter(Column::Id.eq(rotation.id.as_uuid()))
         .filter(Column::Generation.eq(row::generation(rotation.from)))
@@ -121,6 +122,25 @@ pub async fn count_replay(store: &Store, id: SessionId, generation: u64) -> Resu
         .filter(Column::Replays.lt(MAX_REPLAYS))
         .filter(Column::RevokedAt.is_null());
     Ok(store.write(count.into_query()).await? == 1)
+}
+
+/// Remembers the retry key of a call that is answered with the current token; `false` when the session moved on or ended
+/// meanwhile.
+///
+/// # Errors
+/// When the database cannot.
+pub async fn remember_kept(
+    store: &Store,
+    id: SessionId,
+    generation: u64,
+    retry_hash: Option<&RetryHash>,
+) -> Result<bool, StoreError> {
+    let remember = Entity::update_many()
+        .col_expr(Column::KeptHash, Expr::value(retry_hash.map(|hash| hash.to_vec())))
+        .filter(Column::Id.eq(id.as_uuid()))
+        .filter(Column::Generation.eq(row::generation(generation)))
+        .filter(Column::RevokedAt.is_null());
+    Ok(store.write(remember.into_query()).await? == 1)
 }
 
 /// Ends one session for good. `false` when it had ended already.

@@ -22,7 +22,7 @@ const OTHER_KEY: RetryHash = [2; 32];
 
 fn chain(rotated_ago_ms: u64, retry_hash: Option<RetryHash>) -> Chain {
     let rotated_at = Some(NOW - Duration::from_millis(rotated_ago_ms));
-    Chain { generation: 7, rotated_at, retry_hash, replays: 0 }
+    Chain { generation: 7, rotated_at, retry_hash, ..Chain::default() }
 }
 
 fn token(generation: u64, retry_hash: Option<&RetryHash>) -> Presented<'_> {
@@ -39,9 +39,8 @@ fn the_current_token_is_exchanged() {
         let decision = by_body(token(7, None), &chain(ago, None), &POLICY);
         assert_eq!(decision, Decision::Rotate { from: 7, to: 8 });
     }
-    let fresh = Chain { generation: 0, rotated_at: None, retry_hash: None, replays: 0 };
     assert_eq!(
-        decide(token(0, None), &fresh, Delivery::Cookie, NOW, &POLICY),
+        decide(token(0, None), &Chain::default(), Delivery::Cookie, NOW, &POLICY),
         Decision::Rotate { from: 0, to: 1 }
     );
 }
@@ -49,10 +48,24 @@ fn the_current_token_is_exchanged() {
 #[test]
 fn a_young_token_in_a_cookie_is_kept() {
     let by_cookie = |ago, policy| decide(token(7, None), &chain(ago, None), Delivery::Cookie, NOW, policy);
-    assert_eq!(by_cookie(0, &POLICY), Decision::Keep);
-    assert_eq!(by_cookie(4_999, &POLICY), Decision::Keep);
+    assert_eq!(by_cookie(0, &POLICY), Decision::Keep { remember: false });
+    assert_eq!(by_cookie(4_999, &POLICY), Decision::Keep { remember: false });
     assert_eq!(by_cookie(5_000, &POLICY), Decision::Rotate { from: 7, to: 8 });
     assert_eq!(by_cookie(0, &STRICT), Decision::Rotate { from: 7, to: 8 });
+}
+
+#[test]
+fn a_kept_call_is_kept_again_when_it_arrives_late() {
+    let kept = Chain { kept_hash: Some(KEY), ..chain(3_600_000, Some(OTHER_KEY)) };
+    for (delivery, policy) in [(Delivery::Cookie, &POLICY), (Delivery::Cookie, &STRICT)] {
+        let decision = |key| decide(token(7, key), &kept, delivery, NOW, policy);
+        assert_eq!(decision(Some(&KEY)), Decision::Keep { remember: false });
+        assert_eq!(decision(Some(&OTHER_KEY)), Decision::Rotate { from: 7, to: 8 });
+        assert_eq!(decision(None), Decision::Rotate { from: 7, to: 8 });
+    }
+    let young = Chain { kept_hash: Some(OTHER_KEY), ..chain(0, None) };
+    let first_time = decide(token(7, Some(&KEY)), &young, Delivery::Cookie, NOW, &POLICY);
+    assert_eq!(first_time, Decision::Keep { remember: true });
 }
 
 #[test]
@@ -173,7 +186,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 impl World {
     fn new(delivery: Delivery, policy: RotationPolicy) -> Self {
-        let chain = Chain { generation: 0, rotated_at: None, retry_hash: None, replays: 0 };
+        let chain = Chain::default();
         Self { chain, delivery, policy, now: NOW, ended: false, issued: 0, before_last_rotation: None }
     }
 
@@ -188,15 +201,19 @@ impl World {
             Decision::Rotate { from, to } => {
                 assert_eq!(from, self.chain.generation, "only the row as it is can be swapped");
                 assert_eq!(to, generation + 1);
-                let next = Chain { generation: to, rotated_at: Some(self.now), retry_hash, replays: 0 };
+                let next =
+                    Chain { generation: to, rotated_at: Some(self.now), retry_hash, ..Chain::default() };
                 let before = std::mem::replace(&mut self.chain, next);
                 // A rotation that makes up for a lost one is on disk before it is answered.
                 self.before_last_rotation = (to == from + 1).then_some(before);
                 self.issued = self.issued.max(to);
                 Some(to)
             }
-            Decision::Keep => {
+            Decision::Keep { remember } => {
                 assert_eq!(generation, self.chain.generation);
+                if remember {
+                    self.chain.kept_hash = retry_hash;
+                }
                 Some(generation)
             }
             Decision::Replay { counted } => {
@@ -244,7 +261,7 @@ impl World {
             .filter(|generation| {
                 let decision =
                     decide(token(*generation, None), &self.chain, self.delivery, later, &self.policy);
-                matches!(decision, Decision::Rotate { .. } | Decision::Keep)
+                matches!(decision, Decision::Rotate { .. } | Decision::Keep { .. })
             })
             .collect()
     }
@@ -288,7 +305,7 @@ proptest! {
         current in any::<u64>(),
         rotated_at in prop::option::of(0..4_000_000_000_i64),
         replays in any::<u32>(),
-        keys in (prop::option::of(any::<[u8; 32]>()), prop::option::of(any::<[u8; 32]>())),
+        keys in [prop::option::of(any::<[u8; 32]>()), prop::option::of(any::<[u8; 32]>()), prop::option::of(any::<[u8; 32]>())],
         sender_proven in any::<bool>(),
         by_cookie in any::<bool>(),
     ) {
@@ -297,17 +314,21 @@ proptest! {
         let chain = Chain {
             generation: current,
             rotated_at: rotated_at.map(|at| OffsetDateTime::from_unix_timestamp(at).unwrap()),
-            retry_hash: keys.0,
+            retry_hash: keys[0],
+            kept_hash: keys[2],
             replays,
         };
-        let token = Presented { generation: presented, retry_hash: keys.1.as_ref(), sender_proven };
+        let token = Presented { generation: presented, retry_hash: keys[1].as_ref(), sender_proven };
         let delivery = if by_cookie { Delivery::Cookie } else { Delivery::Body };
         match decide(token, &chain, delivery, NOW, &POLICY) {
             Decision::Rotate { from, to } => {
                 prop_assert_eq!(from, current);
                 prop_assert!(to == current + 1 || (to == current + 2 && presented == current + 1));
             }
-            Decision::Keep => prop_assert!(presented == current && by_cookie),
+            Decision::Keep { remember } => {
+                prop_assert!(presented == current && (by_cookie || !remember));
+                prop_assert!(keys[1].is_some() || !remember);
+            }
             Decision::Replay { .. } | Decision::TooManyReplays => prop_assert_eq!(presented + 1, current),
             Decision::Reuse => prop_assert!(presented < current),
             Decision::RolledBack => prop_assert!(presented > current + 1),

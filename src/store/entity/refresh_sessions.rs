@@ -16,6 +16,7 @@ pub(in crate::store) struct Model {
     pub generation: i64,
     pub rotated_at: Option<i64>,
     pub retry_hash: Option<SecretBytes>,
+    pub kept_hash: Option<SecretBytes>,
     pub replays: i32,
     pub auth_epoch: i64,
     pub delivery: String,

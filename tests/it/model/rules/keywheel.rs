@@ -36,7 +36,7 @@ pub(crate) struct Keywheel {
 
 impl Keywheel {
     pub(crate) fn by_body() -> Self {
-        let chain = Chain { generation: 0, rotated_at: None, retry_hash: None, replays: 0 };
+        let chain = Chain::default();
         Self { policy: DEFAULT, delivery: Delivery::Body, chain, last_used_at: 0, ended_for: None }
     }
 
@@ -69,11 +69,17 @@ impl Rule for Keywheel {
         let decision = decide(token, &self.chain, self.delivery, time(now), &self.policy);
         match decision {
             Decision::Rotate { to, .. } => {
-                self.chain = Chain { generation: to, rotated_at: Some(time(now)), retry_hash, replays: 0 };
+                let rotated_at = Some(time(now));
+                self.chain = Chain { generation: to, rotated_at, retry_hash, ..Chain::default() };
                 self.last_used_at = now;
                 Answer::Tokens(self.current())
             }
-            Decision::Keep => Answer::Tokens(self.current()),
+            Decision::Keep { remember } => {
+                if remember {
+                    self.chain.kept_hash = retry_hash;
+                }
+                Answer::Tokens(self.current())
+            }
             Decision::Replay { counted } => {
                 self.chain.replays += u32::from(counted);
                 Answer::Tokens(self.current())
