@@ -45,10 +45,11 @@ fn a_thief_is_out_when_the_victim_has_refreshed_next() {
         assert_eq!(broken_promises(&tally(note).thefts), [].iter().collect::<Vec<_>>(), "{note}");
         assert!(tally(note).thefts.len() as u64 > THEFTS * 9 / 10, "the thefts take place");
     }
-    // Of tabs that refresh together the later ones get the token of the first; a copied retry key works until the
-    // next rotation.
-    let without_key = tally("cookie").thefts.iter().filter(|(_, theft)| !theft.with_key);
-    assert_eq!(broken_promises(without_key), [].iter().collect::<Vec<_>>(), "cookie");
+    // Of tabs that refresh together the later ones get the token of the first, and a call that arrives late gets the same
+    // again: the thief is out at the rotation after.
+    let late = broken_promises(&tally("cookie").thefts);
+    assert!(late.len() as u64 * 100 < THEFTS, "{} of {THEFTS}", late.len());
+    assert!(late.iter().all(|(_, theft)| theft.stay.is_some()));
 }
 
 #[test]
