@@ -49,6 +49,35 @@ async fn a_young_token_is_kept_and_an_old_one_exchanged() {
     assert_ne!(browser.cookie(), first, "exchanged");
 }
 
+/// A page is loaded again while its refresh is slow; the next page repeats the call and has its answer first.
+#[tokio::test]
+async fn a_call_that_kept_the_cookie_does_so_again_when_it_arrives_late() {
+    let app = TestApp::start().await;
+    let browser = app.browser();
+    browser.login(ALICE, "COOKIE").await.unwrap();
+    browser.refresh_by_cookie().await.unwrap();
+    let current = browser.cookie().unwrap();
+    let call = json!({ "retryKey": "a".repeat(22) });
+    browser.refresh_with(call.clone()).await.unwrap();
+    for _ in 0..2 {
+        app.wait(seconds(6));
+        let (statements, late) = app.statements_of(browser.refresh_with(call.clone())).await;
+        assert!(late.is_ok());
+        assert_eq!(
+            (browser.cookie().unwrap(), statements),
+            (current.clone(), 1),
+            "nothing is written either"
+        );
+    }
+    browser.refresh_with(json!({ "retryKey": "b".repeat(22) })).await.unwrap();
+    let next = browser.cookie().unwrap();
+    assert_ne!(next, current);
+    // The key was for the token of then.
+    app.wait(seconds(6));
+    browser.put_cookie(&current);
+    assert_eq!(browser.refresh_with(call).await.unwrap_err(), "REFRESH_TOKEN_REUSED");
+}
+
 #[tokio::test]
 async fn a_tab_that_comes_late_gets_the_same_successor() {
     let app = TestApp::start().await;
