@@ -40,9 +40,7 @@ impl StoreError {
     pub(super) fn is_refusal(&self) -> bool {
         let Self::Unavailable(cause) = self else { return true };
         match (cause.reported(), &cause.0) {
-            (Some(error), _) => {
-                ["28", "3D"].iter().any(|class| code(error).is_some_and(|c| c.starts_with(class)))
-            }
+            (Some(error), _) => refuses_for_good(error),
             (None, DbErr::Conn(RuntimeErr::SqlxError(error))) => match &**error {
                 sqlx::Error::Configuration(_) | sqlx::Error::Tls(_) => true,
                 // That is how a certificate that cannot be verified arrives here.
@@ -123,12 +121,21 @@ pub(super) fn violated_unique_index(error: &DbErr) -> Option<String> {
     Some(constraint.unwrap_or_else(|| last_word.to_owned()))
 }
 
+/// Whether an error at connecting will be the same the next time: a wrong name or password, a database that does not exist
+/// (SQLSTATE classes 28 and 3D), a file that cannot be opened, as opposed to one that is locked.
+fn refuses_for_good(error: &dyn DatabaseError) -> bool {
+    const SQLITE_BUSY: u32 = 5;
+    const SQLITE_LOCKED: u32 = 6;
+    match sqlite_code(error) {
+        Some(code) => !matches!(code, SQLITE_BUSY | SQLITE_LOCKED),
+        None => ["28", "3D"].iter().any(|class| code(error).is_some_and(|code| code.starts_with(class))),
+    }
+}
+
 fn is_conflict(error: &dyn DatabaseError) -> bool {
     // MariaDB: the row was changed since this transaction first looked.
     const ER_CHECKREAD: u16 = 1020;
-    number(error) == Some(ER_CHECKREAD)
-        || matches!(code(error).as_deref(), Some("40001" | "40P01"))
-            && error.try_downcast_ref::<SqliteError>().is_none()
+    number(error) == Some(ER_CHECKREAD) || matches!(code(error).as_deref(), Some("40001" | "40P01"))
 }
 
 /// MySQL files a user's exhausted quota of connections or statements under syntax errors.
@@ -137,11 +144,11 @@ const ER_USER_LIMIT_REACHED: u16 = 1226;
 /// Whether waiting cannot help: a statement that the database does not understand, such as one on a missing table, a
 /// value that it does not take, or data that is damaged.
 fn is_lasting(error: &dyn DatabaseError) -> bool {
-    let Some(code) = code(error) else { return false };
-    if error.try_downcast_ref::<SqliteError>().is_some() {
-        // SQLITE_ERROR, SQLITE_CORRUPT, SQLITE_NOTADB. Extended codes have the primary one in their lowest byte.
-        return code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 1 | 11 | 26));
+    // SQLITE_ERROR, SQLITE_CORRUPT, SQLITE_NOTADB.
+    if let Some(code) = sqlite_code(error) {
+        return matches!(code, 1 | 11 | 26);
     }
+    let Some(code) = code(error) else { return false };
     let lasting = ["22", "23", "42", "0A", "XX001", "XX002"].iter().any(|class| code.starts_with(class));
     lasting && number(error) != Some(ER_USER_LIMIT_REACHED)
 }
@@ -149,9 +156,15 @@ fn is_lasting(error: &dyn DatabaseError) -> bool {
 /// Data exceptions and violated constraints (SQLSTATE classes 22 and 23) name the value.
 fn quotes_values(error: &dyn DatabaseError) -> bool {
     const ER_TRUNCATED_WRONG_VALUE_FOR_FIELD: u16 = 1366;
-    error.try_downcast_ref::<SqliteError>().is_none()
+    sqlite_code(error).is_none()
         && (code(error).is_some_and(|code| code.starts_with("22") || code.starts_with("23"))
             || number(error) == Some(ER_TRUNCATED_WRONG_VALUE_FOR_FIELD))
+}
+
+/// The primary result code of SQLite: the lowest byte of the extended one.
+fn sqlite_code(error: &dyn DatabaseError) -> Option<u32> {
+    error.try_downcast_ref::<SqliteError>()?;
+    Some(code(error)?.parse::<u32>().ok()? & 0xff)
 }
 
 /// The SQLSTATE; with SQLite the extended result code.

@@ -99,9 +99,12 @@ pub async fn rotate(store: &Store, rotation: &Rotation<'_>) -> Result<bool, Stor
         .filter(within_limits(rotation.now, rotation.idle_timeout))
         .filter(Column::AuthEpoch.in_subquery(owner_epoch));
     if store.durability.must_wait(rotation) {
-        let swapped = store.write(swap.into_query()).await?;
-        store.durability.settled(rotation.now);
-        return Ok(swapped == 1);
+        let swapped = store.write(swap.into_query()).await? == 1;
+        // A statement that found nothing has written nothing, so it has not waited either.
+        if swapped {
+            store.durability.settled(rotation.now);
+        }
+        return Ok(swapped);
     }
     let swap = match backend::commit_without_waiting(store.backend()) {
         Some(condition) => swap.filter(condition),

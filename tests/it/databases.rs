@@ -160,7 +160,8 @@ async fn a_start_waits_for_a_database_that_is_not_up_yet() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_start_does_not_wait_for_what_will_not_come() {
     let wrong = match Kind::chosen() {
-        Kind::Sqlite => "sqlite:///proc/nowhere/keywheel.db".to_owned(),
+        // A folder.
+        Kind::Sqlite => "sqlite:///tmp".to_owned(),
         Kind::Postgres => Kind::Postgres.server().replace("/postgres?", "/no_such_database?"),
         Kind::MariaDb => Kind::MariaDb.server().replace(":throwaway@", ":wrong@"),
     };
