@@ -7,7 +7,10 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-use crate::auth::{Auth, accounts::Accounts, housekeeping::Housekeeping};
+use crate::{
+    auth::{Auth, accounts::Accounts, housekeeping::Housekeeping},
+    graphql::error::cause_chain,
+};
 
 /// How often it does what.
 #[derive(Debug, Clone, Copy)]
@@ -33,7 +36,7 @@ async fn reload_keys(auth: Arc<Auth>, every: Duration) {
     loop {
         ticks.tick().await;
         if let Err(error) = auth.keys().reload().await {
-            tracing::warn!(%error, "the signing keys were not read again");
+            tracing::warn!(cause = cause_chain(&error), "the signing keys were not read again");
         }
     }
 }
@@ -47,7 +50,7 @@ async fn keep_house(auth: Arc<Auth>, schedule: Schedule) {
         match housekeeping.take_turn(store, &**clock, turn).await {
             Ok(0) => {}
             Ok(rows) => tracing::info!(rows, "deleted sessions that ended long ago"),
-            Err(error) => tracing::warn!(%error, "housekeeping was interrupted"),
+            Err(error) => tracing::warn!(cause = cause_chain(&error), "housekeeping was interrupted"),
         }
     }
 }
