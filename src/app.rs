@@ -7,7 +7,7 @@ mod schema;
 mod settings;
 mod workers;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use axum::Router;
@@ -36,6 +36,9 @@ use crate::{
     http::{router, server},
     store::{Store, StoreSettings},
 };
+
+/// How long a server that ends waits for its database.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What comes from outside of the program.
 #[derive(Clone)]
@@ -109,7 +112,12 @@ impl App {
         let workers = workers::start(&self.auth, self.schedule);
         server::serve(listener, self.router, shutdown).await;
         drop(workers);
-        self.store.close().await.context("closing the database")
+        // A connection that has fallen silent cannot be closed; the process ends without it.
+        let Ok(closed) = tokio::time::timeout(CLOSE_TIMEOUT, self.store.close()).await else {
+            tracing::warn!("the database did not let go in time");
+            return Ok(());
+        };
+        closed.context("closing the database")
     }
 }
 

@@ -52,7 +52,7 @@ pub struct Store {
 }
 
 /// How often a transaction is tried that others are in the way of.
-const TRIES: usize = 5;
+const TRIES: u32 = 6;
 
 /// A transaction that writes; see [`Store::transaction`]. Its copies are the same transaction.
 #[derive(Clone)]
@@ -105,7 +105,7 @@ impl Store {
             let tx = self.begin().await?;
             let result = Box::pin(work(tx.clone())).await;
             match tx.finish(result).await {
-                Err(error) if error.is_conflict() && tries < TRIES => tries += 1,
+                Err(error) if error.is_conflict() && tries < TRIES => step_back(&mut tries).await,
                 outcome => return outcome,
             }
         }
@@ -142,7 +142,14 @@ impl Store {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..TransactionOptions::default()
         };
-        Ok(Tx(Arc::new(Turn { inner: self.writer.begin_with_options(options).await?, _permit: turn })))
+        // In a task of its own: when the caller goes away in the middle, the driver would give the connection back with the
+        // transaction still open, and what the next caller writes would never be committed.
+        let writer = self.writer.clone();
+        let begun = tokio::spawn(async move {
+            let inner = writer.begin_with_options(options).await?;
+            Ok(Tx(Arc::new(Turn { inner, _permit: turn })))
+        });
+        begun.await.unwrap_or_else(|_| Err(StoreError::timed_out()))
     }
 
     /// One statement that writes, durably; returns how many rows it found.
@@ -159,7 +166,7 @@ impl Store {
         loop {
             let _turn = self.turn().await?;
             match connection.execute(&statement).await.map_err(StoreError::from) {
-                Err(error) if error.is_conflict() && tries < TRIES => tries += 1,
+                Err(error) if error.is_conflict() && tries < TRIES => step_back(&mut tries).await,
                 outcome => return Ok(outcome?.rows_affected()),
             }
         }
@@ -205,6 +212,12 @@ impl Store {
         self.writer.close().await?;
         Ok(())
     }
+}
+
+/// Lets others go first, longer each time.
+async fn step_back(tries: &mut u32) {
+    tokio::time::sleep(Duration::from_millis(3) * *tries).await;
+    *tries += 1;
 }
 
 /// How a database that answers is.

@@ -5,7 +5,7 @@ use std::{io::IsTerminal, panic::PanicHookInfo};
 use tracing::{Level, Metadata, Subscriber};
 use tracing_subscriber::{
     EnvFilter, Layer,
-    filter::{FilterExt, filter_fn},
+    filter::filter_fn,
     fmt::{self, MakeWriter},
     layer::SubscriberExt,
     util::SubscriberInitExt,
@@ -33,7 +33,6 @@ pub fn subscriber<W>(format: LogFormat, filter: EnvFilter, writer: W) -> impl Su
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    let filter = filter.and(filter_fn(within_our_care));
     let layer = match format {
         LogFormat::Pretty => {
             let colours = std::io::stdout().is_terminal();
@@ -43,7 +42,9 @@ where
             fmt::layer().with_writer(writer).json().flatten_event(true).with_span_list(false).boxed()
         }
     };
-    tracing_subscriber::registry().with(layer.with_filter(filter))
+    // As layers of their own: a filter on one layer keeps notes for each thread, and a library that only asks whether it
+    // may log makes it swallow the next line.
+    tracing_subscriber::registry().with(filter).with(filter_fn(within_our_care)).with(layer)
 }
 
 /// At their lower levels, libraries write down what passes through them: headers, statements, tokens. Whatever

@@ -3,14 +3,15 @@
 use anyhow::{Context, bail};
 use migration::{Migrator, MigratorTrait};
 
-use crate::store::{Connection, Store};
+use crate::store::{Connection, Store, StoreError};
 
 /// Takes the steps that are missing; returns their names. Of several nodes that start at once, one takes them.
 pub(super) async fn migrate(store: &Store) -> anyhow::Result<Vec<String>> {
     store
         .schema_change(|tx| async move {
             let pending = pending(tx.connection()).await?;
-            Migrator::up(tx.connection(), None).await.context("migrating the database")?;
+            let done = Migrator::up(tx.connection(), None).await;
+            done.map_err(StoreError::from).context("migrating the database")?;
             Ok(pending)
         })
         .await
@@ -32,6 +33,7 @@ pub(super) async fn require_current(store: &Store) -> anyhow::Result<()> {
 async fn pending(connection: &impl Connection) -> anyhow::Result<Vec<String>> {
     let pending = Migrator::get_pending_migrations_read_only(connection)
         .await
+        .map_err(StoreError::from)
         .context("the schema of the database cannot be read, or is newer than this keywheel")?;
     Ok(pending.iter().map(|migration| migration.name().to_owned()).collect())
 }

@@ -1,14 +1,9 @@
 //! The signing keys of all nodes: kept in the database, sealed, and held by each node ready for use.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicI64, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use time::OffsetDateTime;
+use tokio::sync::Mutex;
 
 use super::error::Fault;
 use crate::{
@@ -36,8 +31,8 @@ pub struct Keys {
     clock: SharedClock,
     entropy: SharedEntropy,
     ring: Arc<Keyring>,
-    /// Epoch seconds: before then, nobody looks for unknown keys.
-    look_again_at: AtomicI64,
+    /// When somebody last looked for an unknown key.
+    looked_at: Mutex<Option<OffsetDateTime>>,
 }
 
 /// A key, to be shown.
@@ -68,7 +63,7 @@ impl Keys {
         let stored = signing_keys::list(&store).await?;
         let keys = stored.into_iter().map(|key| unseal(key, &secrets)).collect::<Result<_, _>>()?;
         let ring = Arc::new(Keyring::new(keys)?);
-        Ok(Self { store, secrets, clock, entropy, ring, look_again_at: AtomicI64::new(i64::MIN) })
+        Ok(Self { store, secrets, clock, entropy, ring, looked_at: Mutex::default() })
     }
 
     /// What signs and verifies.
@@ -95,20 +90,18 @@ impl Keys {
         Ok(self.ring.replace(keys)?)
     }
 
-    /// Looks for keys that this node has not heard of, unless it has just done so.
+    /// Looks for keys that this node has not heard of, unless it has just done so. Whoever comes meanwhile waits for it.
     ///
     /// # Errors
     /// When the database cannot answer.
-    pub async fn look_for_new(&self) -> Result<bool, Fault> {
+    pub async fn look_for_new(&self) -> Result<(), Fault> {
+        let mut looked_at = self.looked_at.lock().await;
         let now = self.clock.now();
-        let due = self.look_again_at.load(Ordering::Relaxed);
-        let next = (now + LOOK_AGAIN_AFTER).unix_timestamp();
-        let ours = now.unix_timestamp() >= due
-            && self.look_again_at.compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed).is_ok();
-        if ours {
+        if looked_at.is_none_or(|at| now - at >= LOOK_AGAIN_AFTER || now < at) {
             self.reload().await?;
+            *looked_at = Some(now);
         }
-        Ok(ours)
+        Ok(())
     }
 
     /// Makes a new key, which signs from `active_from` on, and lets this node use it.

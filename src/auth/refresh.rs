@@ -132,11 +132,12 @@ impl Auth {
         retry_hash: Option<&RetryHash>,
     ) -> Result<Option<SignedIn>, AuthError> {
         let access_token = self.sign_access_token(&session, &user)?;
+        let read_at = self.clock().now();
         // The clock of this node may run behind that of the node that rotated before.
-        let now = self.clock().now().max(session.last_used_at);
+        let now = read_at.max(session.last_used_at);
         let idle_timeout = self.accounts.idle_timeout;
         let (id, user_id, rotated_at) = (session.id, user.id, session.chain.rotated_at);
-        let rotation = Rotation { id, user_id, from, to, rotated_at, retry_hash, now, idle_timeout };
+        let rotation = Rotation { id, user_id, from, to, rotated_at, retry_hash, now, read_at, idle_timeout };
         if !sessions::rotate(self.store(), &rotation).await? {
             return Ok(None);
         }

@@ -2,6 +2,7 @@
 
 use clap::Subcommand;
 use serde_json::json;
+use time::OffsetDateTime;
 
 use super::output;
 use crate::{
@@ -36,7 +37,7 @@ pub(super) async fn run(command: Command, config: &Config) -> anyhow::Result<()>
         Command::List { json } => {
             let keys = keys.list()?;
             let rows: Vec<_> = keys.iter().map(as_json).collect();
-            output::either(json, &rows, || table(&keys));
+            output::either(json, &rows, || table(&keys, surroundings.clock.now()));
         }
         Command::Rotate { now } => {
             let wait = if now { std::time::Duration::ZERO } else { PUBLISHED_BEFORE_USE };
@@ -51,11 +52,18 @@ fn as_json(key: &KeyInfo) -> serde_json::Value {
     json!({ "kid": key.kid, "activeFrom": rfc3339(key.active_from), "active": key.active })
 }
 
-fn table(keys: &[KeyInfo]) -> String {
+fn table(keys: &[KeyInfo], now: OffsetDateTime) -> String {
     let rows: Vec<_> = keys
         .iter()
         .map(|key| {
-            let state = if key.active { "signs" } else { "verifies" };
+            let next = key.active_from > now;
+            let state = if key.active {
+                "signs"
+            } else if next {
+                "next"
+            } else {
+                "verifies"
+            };
             [key.kid.clone(), state.to_owned(), rfc3339(key.active_from)]
         })
         .collect();

@@ -15,6 +15,8 @@ use crate::domain::session::Delivery;
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_hours(1);
 const TEN_YEARS: Duration = Duration::from_hours(10 * 365 * 24);
+/// Every node must have a new key before it signs, ten minutes after it was made; so must those who cache the set of keys.
+const MAX_KEY_RELOAD: Duration = Duration::from_mins(5);
 const MAX_WINDOW: Duration = Duration::from_mins(1);
 /// A request is given up after ten seconds.
 const MAX_STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -110,7 +112,11 @@ impl RawTokens {
             retry_window: window("tokens.retry_window_ms", self.retry_window_ms)?,
             race_window: window("tokens.race_window_ms", self.race_window_ms)?,
             cookie_keep: window("tokens.cookie_keep_ms", self.cookie_keep_ms)?,
-            key_reload: within("tokens.key_reload", Duration::from_secs(self.key_reload), SECOND..=HOUR)?,
+            key_reload: within(
+                "tokens.key_reload",
+                Duration::from_secs(self.key_reload),
+                SECOND..=MAX_KEY_RELOAD,
+            )?,
         })
     }
 }
@@ -156,8 +162,14 @@ impl RawPasswords {
 /// The scheme only: what is behind it may hold a password, and is parsed by the one who connects.
 fn check_database_url(url: &str) -> Result<(), ConfigError> {
     let known = ["sqlite://", "postgres://", "postgresql://", "mysql://"];
-    if known.iter().any(|scheme| url.starts_with(scheme)) && !url.contains(":memory:") {
+    if url.starts_with("sqlite://") && !url.contains(":memory:") {
         return Ok(());
+    }
+    if known.iter().any(|scheme| url.starts_with(scheme)) && !url.starts_with("sqlite") {
+        let named = Url::parse(url).is_ok_and(|url| url.path().len() > 1 && url.fragment().is_none());
+        let why =
+            "must name a database; in user and password, : / ? # @ % are written as %3A %2F %3F %23 %40 %25";
+        return if named { Ok(()) } else { Err(ConfigError::invalid("database_url", &why)) };
     }
     let why = "must be sqlite://relative/path or sqlite:///absolute/path, postgres://user:password@host/name, or \
                mysql://user:password@host/name, for MariaDB as well";

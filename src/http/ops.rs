@@ -27,7 +27,10 @@ pub(super) async fn readyz(State(http): State<Arc<Http>>) -> Response {
         Ok(Health::Good) => {
             return Json(json!({ "status": "ready", "database": "ok" })).into_response();
         }
-        Ok(Health::ReadOnly) => "read-only",
+        Ok(Health::ReadOnly) => {
+            tracing::warn!("not ready: the database is read-only");
+            "read-only"
+        }
         Err(error) => {
             let cause = cause_chain(&error);
             tracing::warn!(cause, "not ready");

@@ -1,13 +1,16 @@
 //! What differs between the databases, all of it. Everything else in `store` is the same for each.
 
-use std::time::Duration;
+use std::{str::FromStr, time::Duration};
 
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, DbBackend, DbErr, ExprTrait, Statement,
+    ConnectOptions, ConnectionTrait, DbBackend, DbErr, ExprTrait, RuntimeErr, Statement,
     sea_query::{Expr, Func, Query},
 };
 use sqlx::{
-    Executor,
+    ConnectOptions as _, Connection, Executor,
+    mysql::MySqlConnectOptions,
+    pool::PoolOptions,
+    postgres::PgConnectOptions,
     sqlite::{SqliteJournalMode, SqliteSynchronous},
 };
 
@@ -42,8 +45,8 @@ pub(super) fn prepare(
 ) {
     match backend {
         DbBackend::Sqlite => sqlite(options, purpose, settings.acquire_timeout),
-        DbBackend::Postgres => postgres(options, settings.statement_timeout),
-        _ => mysql(options, settings.statement_timeout),
+        DbBackend::Postgres => postgres(options, settings.statement_timeout, settings.acquire_timeout),
+        _ => mysql(options, settings.statement_timeout, settings.acquire_timeout),
     }
 }
 
@@ -61,36 +64,51 @@ fn sqlite(options: &mut ConnectOptions, purpose: Use, patience: Duration) {
     });
 }
 
-fn postgres(options: &mut ConnectOptions, timeout: Option<Duration>) {
+fn postgres(options: &mut ConnectOptions, timeout: Option<Duration>, patience: Duration) {
     options.test_before_acquire_if_idle_for(TRY_AFTER_IDLE);
+    options.map_sqlx_postgres_pool_opts(move |pool| drop_the_silent(pool, patience));
     // A start-up option: poolers that share connections between transactions refuse it, and then no timeout is set.
     if let Some(timeout) = timeout.map(|timeout| timeout.as_millis().to_string()) {
         options.map_sqlx_postgres_opts(move |postgres| {
             postgres.options([
-                ("statement_timeout", &timeout),
+                ("statement_timeout", timeout.as_str()),
                 // A node that died without a word must not hold its locks for ever.
                 ("idle_in_transaction_session_timeout", &timeout),
+                // What everything here is made for, whatever the default of the database is.
+                ("default_transaction_isolation", "read committed"),
             ])
         });
     }
 }
 
+/// A connection is tried when it is given back, and occupies its place in the pool meanwhile. One that has fallen silent,
+/// as when a firewall has forgotten it, must not do so for ever.
+fn drop_the_silent<D: sqlx::Database>(pool: PoolOptions<D>, patience: Duration) -> PoolOptions<D> {
+    pool.after_release(move |connection, _| {
+        Box::pin(async move {
+            let answer = tokio::time::timeout(patience, connection.ping()).await;
+            answer.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map(|()| true)
+        })
+    })
+}
+
 /// Rows are locked once they are found, and read as they were last committed, as in PostgreSQL.
 const MYSQL_ISOLATION: &str = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED";
 
-fn mysql(options: &mut ConnectOptions, timeout: Option<Duration>) {
+fn mysql(options: &mut ConnectOptions, timeout: Option<Duration>, patience: Duration) {
     let limits = timeout.map_or_else(String::new, |timeout| {
-        // MariaDB reads what stands in the comment; MySQL has no limit for statements that write.
+        // MariaDB reads what stands in the comment; MySQL has no limit for statements that write, nor for transactions of
+        // a node that died without a word.
+        let (seconds, exactly) = (Ord::max(timeout.as_secs(), 1), timeout.as_secs_f64());
         format!(
-            ", SESSION innodb_lock_wait_timeout = {} /*M! , SESSION max_statement_time = {} */",
-            Ord::max(timeout.as_secs(), 1),
-            timeout.as_secs_f64()
+            ", SESSION innodb_lock_wait_timeout = {seconds} /*M! , SESSION max_statement_time = {exactly}, \
+             SESSION idle_transaction_timeout = {seconds} */"
         )
     });
     let settings = format!("SET SESSION sql_mode = CONCAT(@@sql_mode, ',STRICT_TRANS_TABLES'){limits}");
     options.test_before_acquire_if_idle_for(TRY_AFTER_IDLE).map_sqlx_mysql_pool_opts(move |pool| {
         let settings = settings.clone();
-        pool.after_connect(move |connection, _| {
+        drop_the_silent(pool, patience).after_connect(move |connection, _| {
             let settings = settings.clone();
             Box::pin(async move {
                 connection.execute(MYSQL_ISOLATION).await?;
@@ -98,6 +116,22 @@ fn mysql(options: &mut ConnectOptions, timeout: Option<Duration>) {
             })
         })
     });
+}
+
+/// Whether a server answers and lets us in. A pool would only say that it took too long.
+pub(super) async fn knock(backend: DbBackend, url: &str) -> Result<(), DbErr> {
+    let answer = async {
+        match backend {
+            DbBackend::Postgres => {
+                PgConnectOptions::from_str(url)?.disable_statement_logging().connect().await.map(drop)
+            }
+            DbBackend::MySql => {
+                MySqlConnectOptions::from_str(url)?.disable_statement_logging().connect().await.map(drop)
+            }
+            _ => Ok(()),
+        }
+    };
+    answer.await.map_err(|error: sqlx::Error| DbErr::Conn(RuntimeErr::SqlxError(error.into())))
 }
 
 /// A condition that is always true, and tells the database that the statement's commit need not wait for the disk.
@@ -123,7 +157,9 @@ pub(super) fn forgetful_query(backend: DbBackend) -> Option<&'static str> {
         DbBackend::Postgres => {
             Some("SELECT 1 WHERE 'off' IN (current_setting('fsync'), current_setting('synchronous_commit'))")
         }
-        DbBackend::MySql => Some("SELECT 1 FROM DUAL WHERE @@innodb_flush_log_at_trx_commit <> 1"),
+        DbBackend::MySql => Some(
+            "SELECT 1 FROM DUAL WHERE @@innodb_flush_log_at_trx_commit IN (0, 2) OR @@log_bin AND @@sync_binlog = 0",
+        ),
         _ => None,
     }
 }
@@ -134,11 +170,16 @@ pub(super) async fn lock_schema(tx: &impl ConnectionTrait) -> Result<bool, DbErr
     match tx.get_database_backend() {
         DbBackend::Postgres => {
             tx.execute_unprepared("SET LOCAL statement_timeout = 0").await?;
+            tx.execute_unprepared(&format!("SET LOCAL lock_timeout = '{MIGRATION_PATIENCE}s'")).await?;
             tx.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")).await?;
             Ok(true)
         }
         backend @ DbBackend::MySql => {
             let locked = format!("SELECT 1 FROM DUAL WHERE GET_LOCK({MYSQL_LOCK}, {MIGRATION_PATIENCE}) = 1");
+            tx.execute_unprepared(
+                "SET SESSION innodb_lock_wait_timeout = 50 /*M! , SESSION max_statement_time = 0 */",
+            )
+            .await?;
             Ok(tx.query_one_raw(Statement::from_string(backend, locked)).await?.is_some())
         }
         _ => Ok(true),

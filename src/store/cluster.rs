@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryTrait, sea_query::Expr};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter, QueryTrait, sea_query::Expr,
+};
 use time::OffsetDateTime;
 
 use super::{Store, StoreError, Tx, entity::cluster_state, to_millis};
@@ -78,6 +80,7 @@ pub async fn take_housekeeping_turn(
     let take = Entity::update_many()
         .col_expr(Column::Value, Expr::value(to_millis(now + length)))
         .filter(Column::Name.eq(HOUSEKEEPING))
-        .filter(Column::Value.lte(to_millis(now)));
+        // A turn that begins in the future is one of a clock that was wrong.
+        .filter(Column::Value.lte(to_millis(now)).or(Column::Value.gt(to_millis(now + 2 * length))));
     Ok(store.write(take.into_query()).await? == 1)
 }

@@ -14,7 +14,10 @@ use std::{
     time::Duration,
 };
 
-use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr, Statement};
+use sea_orm::{
+    ConnAcquireErr, ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr,
+    Statement,
+};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::{sync::Semaphore, time::Instant};
 
@@ -73,11 +76,15 @@ impl Store {
     }
 
     async fn try_connect(settings: &StoreSettings) -> Result<Self, StoreError> {
+        let url = settings.url.expose_secret();
+        let knock =
+            tokio::time::timeout(settings.acquire_timeout, backend::knock(backend_of(url), url)).await;
+        knock.unwrap_or_else(|_| Err(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout)))?;
         let statements = Arc::new(AtomicU64::new(0));
         let open = async |purpose| open(settings, purpose, Arc::clone(&statements)).await;
-        let embedded = settings.url.expose_secret().starts_with(SQLITE);
+        let embedded = backend_of(url) == DbBackend::Sqlite;
         let (writer, relaxed, reader) = if embedded {
-            create_file(settings.url.expose_secret()).map_err(|error| DbErr::Custom(error.to_string()))?;
+            create_file(url).map_err(|error| DbErr::Custom(error.to_string()))?;
             (open(Use::Writing).await?, open(Use::Relaxed).await?, open(Use::Reading).await?)
         } else {
             let pool = open(Use::Writing).await?;
@@ -121,19 +128,18 @@ pub(super) async fn finds_a_row(connection: &impl ConnectionTrait, query: &str) 
     Ok(connection.query_one_raw(query).await?.is_some())
 }
 
+fn backend_of(url: &str) -> DbBackend {
+    let is = |backend: &DbBackend| backend.is_prefix_of(url);
+    [DbBackend::Sqlite, DbBackend::Postgres].into_iter().find(is).unwrap_or(DbBackend::MySql)
+}
+
 async fn open(
     settings: &StoreSettings,
     purpose: Use,
     statements: Arc<AtomicU64>,
 ) -> Result<DatabaseConnection, DbErr> {
     let url = settings.url.expose_secret();
-    let backend = if url.starts_with(SQLITE) {
-        DbBackend::Sqlite
-    } else if url.starts_with("postgres") {
-        DbBackend::Postgres
-    } else {
-        DbBackend::MySql
-    };
+    let backend = backend_of(url);
     let one_at_a_time = backend == DbBackend::Sqlite && purpose != Use::Reading;
     let mut options = ConnectOptions::new(url);
     options

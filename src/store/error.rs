@@ -43,11 +43,13 @@ impl StoreError {
             (Some(error), _) => refuses_for_good(error),
             (None, DbErr::Conn(RuntimeErr::SqlxError(error))) => match &**error {
                 sqlx::Error::Configuration(_) | sqlx::Error::Tls(_) => true,
-                // That is how a certificate that cannot be verified arrives here.
-                sqlx::Error::Io(error) => error.kind() == io::ErrorKind::InvalidData,
+                // That is how a certificate that cannot be verified arrives here, and one that is not there.
+                sqlx::Error::Io(error) => {
+                    matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::NotFound)
+                }
                 _ => false,
             },
-            (None, error) => matches!(error, DbErr::Custom(_)),
+            (None, error) => matches!(error, DbErr::Custom(_) | DbErr::Conn(RuntimeErr::Internal(_))),
         }
     }
 }
@@ -100,6 +102,10 @@ impl fmt::Display for Cause {
             Some(error) if quotes_values(error) => {
                 write!(f, "the database reports error {}", code(error).unwrap_or_default())
             }
+            // It quotes the address of the database, and the password with it.
+            None if matches!(self.0, DbErr::Conn(RuntimeErr::Internal(_))) => {
+                f.write_str("the address of the database makes no sense")
+            }
             _ => self.0.fmt(f),
         }
     }
@@ -138,8 +144,8 @@ fn is_conflict(error: &dyn DatabaseError) -> bool {
     number(error) == Some(ER_CHECKREAD) || matches!(code(error).as_deref(), Some("40001" | "40P01"))
 }
 
-/// MySQL files a user's exhausted quota of connections or statements under syntax errors.
-const ER_USER_LIMIT_REACHED: u16 = 1226;
+/// MySQL files exhausted quotas of connections and statements under syntax errors.
+const MYSQL_QUOTAS: [u16; 2] = [1203, 1226];
 
 /// Whether waiting cannot help: a statement that the database does not understand, such as one on a missing table, a
 /// value that it does not take, or data that is damaged.
@@ -150,7 +156,7 @@ fn is_lasting(error: &dyn DatabaseError) -> bool {
     }
     let Some(code) = code(error) else { return false };
     let lasting = ["22", "23", "42", "0A", "XX001", "XX002"].iter().any(|class| code.starts_with(class));
-    lasting && number(error) != Some(ER_USER_LIMIT_REACHED)
+    lasting && !number(error).is_some_and(|number| MYSQL_QUOTAS.contains(&number))
 }
 
 /// Data exceptions and violated constraints (SQLSTATE classes 22 and 23) name the value.

@@ -65,8 +65,10 @@ pub struct Rotation<'a> {
     pub rotated_at: Option<OffsetDateTime>,
     /// The retry key of this call, hashed.
     pub retry_hash: Option<&'a RetryHash>,
-    /// The time of the rotation; the session's limits must not have passed.
+    /// The time of the rotation, no earlier than the one before; the session's limits must not have passed.
     pub now: OffsetDateTime,
+    /// What the clock of this node said.
+    pub read_at: OffsetDateTime,
     /// The idle limit.
     pub idle_timeout: Duration,
 }
@@ -102,7 +104,7 @@ pub async fn rotate(store: &Store, rotation: &Rotation<'_>) -> Result<bool, Stor
         let swapped = store.write(swap.into_query()).await? == 1;
         // A statement that found nothing has written nothing, so it has not waited either.
         if swapped {
-            store.durability.settled(rotation.now);
+            store.durability.settled(rotation.read_at);
         }
         return Ok(swapped);
     }

@@ -117,6 +117,65 @@ async fn a_database_that_says_nothing_is_not_waited_for_for_ever() {
     works_again(&app, &tokens, &cookie).await;
 }
 
+/// As after a failover: the connections of before say nothing any more, and new ones are good.
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_that_fell_silent_are_replaced() {
+    let settings = "database.acquire_timeout_ms = 300\ndatabase.max_connections = 3\n";
+    let Some((app, wire)) = behind_a_wire(settings).await else { return embedded_is_locked().await };
+    let (tokens, cookie) = signed_in(&app).await;
+    // All of them are in use when it happens.
+    let asked: Vec<_> = (0..10)
+        .map(|_| {
+            let client = app.client().bearing(&tokens.access);
+            tokio::spawn(async move { client.is_signed_in().await })
+        })
+        .collect();
+    wire.forget_connections();
+    for asked in asked {
+        let _ = asked.await;
+    }
+    works_again(&app, &tokens, &cookie).await;
+    tokio::time::timeout(Duration::from_secs(8), app.app().store().clone().close()).await.ok();
+}
+
+/// Somebody who hangs up in the middle must leave nothing behind: a connection that is given back with a transaction open
+/// swallows what others write on it.
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_that_hang_up_undo_nothing_of_what_others_were_answered() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = Database::create(folder.path()).await;
+    let mut command = keywheel_on(&database, &["serve", "--migrate"]);
+    command.env("KEYWHEEL_DATABASE__MAX_CONNECTIONS", "4").env("KEYWHEEL_SESSIONS__MAX_PER_USER", "1000");
+    let (_server, address) = Server::serve(command);
+    let client = client_of(address);
+    client.register(json!({ "email": ALICE, "password": PASSWORD })).await.data();
+    let mut sessions = Vec::new();
+    for _ in 0..60 {
+        sessions.push(client.login(ALICE, "BODY").await.unwrap());
+    }
+    let storm = (0..6).map(|i| tokio::spawn(hang_up(address, 150, i))).collect::<Vec<_>>();
+    for session in &sessions {
+        let logout = "mutation { logout { session { id } } }";
+        client.clone().bearing(&session.access).query(logout).await.data();
+    }
+    for storm in storm {
+        storm.await.unwrap();
+    }
+    // What is answered is committed: another connection sees it.
+    let alive = "SELECT count(*) FROM refresh_sessions WHERE revoked_at IS NULL AND generation = 0";
+    assert_eq!(database.number(alive).await, 1, "only the session of the registration");
+}
+
+/// Asks for something that begins a transaction, and leaves before the answer.
+async fn hang_up(address: std::net::SocketAddr, times: u64, seed: u64) {
+    use tokio::io::AsyncWriteExt;
+    for i in 0..times {
+        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        stream.write_all(b"GET /readyz HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        tokio::time::sleep(Duration::from_micros((i * 131 + seed * 397) % 4000)).await;
+    }
+}
+
 /// The embedded database has no wire; what it has is a file that another process can lock.
 async fn embedded_is_locked() {
     let app = TestApp::with("database.acquire_timeout_ms = 300\n").await;

@@ -172,7 +172,7 @@ async fn a_new_signing_key_is_known_everywhere() {
 /// The nodes of this test do not look by themselves.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_with_an_unknown_key_makes_a_node_look_for_it() {
-    let nodes = Nodes::with(&[("KEYWHEEL_TOKENS__KEY_RELOAD", "3600")]).await;
+    let nodes = Nodes::with(&[("KEYWHEEL_TOKENS__KEY_RELOAD", "300")]).await;
     let [here, there] = &nodes.clients;
     assert!(keywheel_on(&nodes.database, &["keys", "rotate", "--now"]).status().unwrap().success());
     let old = nodes.sign_in(0).await.access;

@@ -22,6 +22,7 @@ async fn rotate(app: &TestApp, session: &Session) -> bool {
         rotated_at: session.chain.rotated_at,
         retry_hash: Some(&[7; 32]),
         now: keywheel::clock::Clock::now(&*app.clock),
+        read_at: keywheel::clock::Clock::now(&*app.clock),
         idle_timeout: hours(1),
     };
     sessions::rotate(app.app().store(), &rotation).await.unwrap()

@@ -57,14 +57,18 @@ impl Server {
         let (say, said) = mpsc::channel();
         thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| say.send(line)));
         let this = Self { child, said };
-        let line = this.said.iter().find(|line| until(line)).expect("the server said nothing");
+        let line = this.hears(until).expect("the server said nothing");
         (this, line)
     }
 
     /// Whether it says something, in a while.
     pub(crate) fn says(&self, what: impl Fn(&str) -> bool) -> bool {
+        self.hears(what).is_some()
+    }
+
+    fn hears(&self, what: impl Fn(&str) -> bool) -> Option<String> {
         let next = || self.said.recv_timeout(Duration::from_secs(30)).ok();
-        std::iter::from_fn(next).any(|line| what(&line))
+        std::iter::from_fn(next).find(|line| what(line))
     }
 
     /// Runs `serve` until it listens, and tells where.
