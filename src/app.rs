@@ -107,17 +107,26 @@ impl App {
     /// Serves until `shutdown` completes and what is under way is finished.
     ///
     /// # Errors
-    /// When the database cannot be closed.
+    /// When the database cannot be closed, or turns out to be another than the one the server was started on.
     pub async fn run(self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
         let workers = workers::start(&self.auth, self.schedule);
-        server::serve(listener, self.router, shutdown).await;
+        let watch = workers::watch_fence(Arc::clone(&self.auth), self.schedule);
+        let mut unfenced = None;
+        let stop = async {
+            tokio::select! {
+                () = shutdown => {}
+                why = watch => unfenced = Some(why),
+            }
+        };
+        server::serve(listener, self.router, stop).await;
         drop(workers);
         // A connection that has fallen silent cannot be closed; the process ends without it.
-        let Ok(closed) = tokio::time::timeout(CLOSE_TIMEOUT, self.store.close()).await else {
+        if let Ok(closed) = tokio::time::timeout(CLOSE_TIMEOUT, self.store.close()).await {
+            closed.context("closing the database")?;
+        } else {
             tracing::warn!("the database did not let go in time");
-            return Ok(());
-        };
-        closed.context("closing the database")
+        }
+        unfenced.map_or(Ok(()), |why| Err(why.into()))
     }
 }
 

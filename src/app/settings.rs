@@ -52,6 +52,7 @@ pub(super) fn store_for_maintenance(config: &Config) -> StoreSettings {
 pub(super) fn schedule(config: &Config) -> Schedule {
     Schedule {
         key_reload: config.tokens.key_reload,
+        restore_fence: config.database.restore_fence,
         housekeeping: housekeeping(config),
         housekeeping_interval: config.housekeeping.interval,
     }

@@ -8,7 +8,12 @@ use tokio::{
 };
 
 use crate::{
-    auth::{Auth, accounts::Accounts, housekeeping::Housekeeping},
+    auth::{
+        Auth,
+        accounts::Accounts,
+        housekeeping::Housekeeping,
+        restore::{self, Unfenced},
+    },
     graphql::error::cause_chain,
 };
 
@@ -17,6 +22,8 @@ use crate::{
 pub(super) struct Schedule {
     /// Looking for keys that other nodes have made.
     pub(super) key_reload: Duration,
+    /// The fence that the database must have.
+    pub(super) restore_fence: i64,
     /// How much is deleted at a time.
     pub(super) housekeeping: Housekeeping,
     /// Looking whether it is this node's turn to delete.
@@ -37,6 +44,20 @@ async fn reload_keys(auth: Arc<Auth>, every: Duration) {
         ticks.tick().await;
         if let Err(error) = auth.keys().reload().await {
             tracing::warn!(cause = cause_chain(&error), "the signing keys were not read again");
+        }
+    }
+}
+
+/// Completes when the database behind a running server was restored, or fenced by somebody else: what is in it is not what
+/// this server was started on.
+pub(super) async fn watch_fence(auth: Arc<Auth>, schedule: Schedule) -> Unfenced {
+    let mut ticks = ticks(schedule.key_reload);
+    loop {
+        ticks.tick().await;
+        match restore::require_fenced(&auth.accounts().store, schedule.restore_fence).await {
+            // A database that is away is no reason to stop.
+            Ok(()) | Err(Unfenced::Store(_)) => {}
+            Err(unfenced) => return unfenced,
         }
     }
 }

@@ -46,3 +46,46 @@ impl Durability {
         self.settled.fetch_max(to_millis(since), Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::domain::ids::{SessionId, UserId};
+
+    const NOON: OffsetDateTime = datetime!(2030-01-02 12:00 UTC);
+
+    fn rotation(rotated_at: Option<OffsetDateTime>, to: u64) -> Rotation<'static> {
+        Rotation {
+            id: SessionId::from_uuid(Uuid::nil()),
+            user_id: UserId::from_uuid(Uuid::nil()),
+            from: 7,
+            to,
+            rotated_at,
+            retry_hash: None,
+            now: NOON,
+            read_at: NOON,
+            idle_timeout: Duration::from_hours(1),
+        }
+    }
+
+    #[test]
+    fn a_rotation_is_in_a_hurry_when_the_one_before_it_is_on_disk_for_certain() {
+        let seconds = Duration::from_secs;
+        let durability = Durability::new(true);
+        assert!(!durability.must_wait(&rotation(None, 8)), "the sign-in waited");
+        assert!(durability.must_wait(&rotation(Some(NOON - seconds(3600)), 8)), "nothing is known yet");
+        durability.settled(NOON);
+        durability.settled(NOON - seconds(3600));
+        assert!(!durability.must_wait(&rotation(Some(NOON - seconds(21)), 8)));
+        assert!(
+            durability.must_wait(&rotation(Some(NOON - seconds(20)), 8)),
+            "another clock, a slow request"
+        );
+        assert!(durability.must_wait(&rotation(Some(NOON + seconds(600)), 8)));
+        assert!(durability.must_wait(&rotation(Some(NOON - seconds(21)), 9)), "it makes up for a lost one");
+        assert!(Durability::new(false).must_wait(&rotation(None, 8)));
+    }
+}

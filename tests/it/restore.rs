@@ -3,7 +3,7 @@
 use crate::support::{
     ALICE, TestApp,
     database::Database,
-    process::{keywheel_on, output_of},
+    process::{Server, keywheel_on, output_of},
 };
 
 const LOG_OUT: &str = "mutation { logout { session { id } } }";
@@ -77,6 +77,19 @@ async fn fencing_without_having_raised_the_fence_says_what_to_set() {
     assert!(said.starts_with("Ended 1 sessions. The fence of the database is 2 now.\n"), "{said}");
     // A node that runs finds its sessions gone at once.
     assert!(!app.client().query("{ me { id } }").await.text.contains("usr_"));
+}
+
+/// Somebody restores a backup and forgets a node that runs.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_runs_stops_when_its_database_is_restored() {
+    let app = TestApp::start().await;
+    back_up(app.database()).await;
+    fence(app.database(), "0");
+    let mut serve = keywheel_on(app.database(), &["serve"]);
+    serve.env("KEYWHEEL_DATABASE__RESTORE_FENCE", "1").env("KEYWHEEL_TOKENS__KEY_RELOAD", "1");
+    let (server, _) = Server::serve(serve);
+    restore(app.database()).await;
+    assert_eq!(server.exit_code(), 1);
 }
 
 /// With the tools of the databases themselves, as the manual says.

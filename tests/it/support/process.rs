@@ -84,6 +84,11 @@ impl Server {
         self.child.wait().unwrap().code().unwrap()
     }
 
+    /// Waits until it ends by itself.
+    pub(crate) fn exit_code(mut self) -> i32 {
+        self.child.wait().unwrap().code().unwrap()
+    }
+
     /// Sends SIGKILL.
     pub(crate) fn kill(&mut self) {
         let _ = self.child.kill();
