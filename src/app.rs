@@ -137,6 +137,7 @@ impl App {
 pub async fn migrate(config: &Config) -> anyhow::Result<Vec<String>> {
     let store = open_store(&settings::store_for_migration(config)).await?;
     let steps = schema::migrate(&store).await?;
+    restore::adopt_fence(&store, config.database.restore_fence).await?;
     store.close().await?;
     Ok(steps)
 }

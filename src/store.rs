@@ -188,7 +188,7 @@ impl Store {
     }
 
     async fn health_in(&self, tx: &Tx) -> Result<Health, StoreError> {
-        users::any_in(tx.connection()).await?;
+        users::any(tx).await?;
         let read_only = match backend::read_only_query(self.backend()) {
             Some(query) => connection::finds_a_row(tx.connection(), query).await?,
             None => false,

@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 
 use crate::{
     domain::session::EndReason,
-    store::{Store, StoreError, cluster, sessions},
+    store::{Store, StoreError, cluster, sessions, users},
 };
 
 /// What was done to a restored database.
@@ -62,6 +62,22 @@ pub async fn require_fenced(store: &Store, configured: i64) -> Result<(), Unfenc
         std::cmp::Ordering::Less => Err(Unfenced::Restored { database, configured }),
         std::cmp::Ordering::Greater => Err(Unfenced::Outdated { database, configured }),
     }
+}
+
+/// Gives a database without accounts the fence of the configuration: it has no past that could come back.
+///
+/// # Errors
+/// When the database cannot answer.
+pub async fn adopt_fence(store: &Store, configured: i64) -> Result<(), StoreError> {
+    store
+        .transaction(|tx| async move {
+            cluster::hold(&tx).await?;
+            if !users::any(&tx).await? {
+                cluster::raise_restore_fence(&tx, configured).await?;
+            }
+            Ok(())
+        })
+        .await
 }
 
 /// Ends every session and raises the fence: to what the configuration demands, or else by one. All of it or nothing, so

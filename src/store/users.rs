@@ -2,8 +2,7 @@
 
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, Condition, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect,
-    QueryTrait,
+    ColumnTrait, Condition, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
     sea_query::{Expr, SelectStatement},
 };
 use secrecy::{ExposeSecret, SecretString};
@@ -101,9 +100,12 @@ pub async fn find(store: &Store, id: UserId) -> Result<Option<User>, StoreError>
 }
 
 /// Whether there is any account.
-pub(super) async fn any_in(connection: &impl ConnectionTrait) -> Result<bool, StoreError> {
+///
+/// # Errors
+/// When the database cannot.
+pub async fn any(tx: &Tx) -> Result<bool, StoreError> {
     let id = users::Entity::find().select_only().column(users::Column::Id).limit(1);
-    Ok(id.into_tuple::<uuid::Uuid>().one(connection).await?.is_some())
+    Ok(id.into_tuple::<uuid::Uuid>().one(tx.connection()).await?.is_some())
 }
 
 /// Accounts in the order they were made.

@@ -202,14 +202,14 @@ async fn a_start_does_not_wait_for_what_will_not_come() {
         // A folder.
         Kind::Sqlite => "sqlite:///tmp".to_owned(),
         Kind::Postgres => Kind::Postgres.server().replace("/postgres?", "/no_such_database?"),
-        Kind::MariaDb => Kind::MariaDb.server().replace(":throwaway@", ":wrong@"),
+        Kind::MariaDb => Kind::MariaDb.server().replace("/mysql?", "/no_such_database?"),
     };
     let asked = Instant::now();
     let output = keywheel_on(&Database::at(&wrong), &["serve", "--migrate"]).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(asked.elapsed() < Duration::from_secs(10), "{:?}", asked.elapsed());
     let complaint = String::from_utf8(output.stderr).unwrap();
-    assert!(complaint.contains("database_url") && !complaint.contains(":wrong@"), "{complaint}");
+    assert!(complaint.contains("database_url"), "{complaint}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -79,6 +79,13 @@ async fn fencing_without_having_raised_the_fence_says_what_to_set() {
     assert!(!app.client().query("{ me { id } }").await.text.contains("usr_"));
 }
 
+#[tokio::test]
+async fn a_new_database_has_the_fence_of_the_configuration() {
+    let app = TestApp::with("database.restore_fence = 3\n").await;
+    app.sign_in(ALICE).await;
+    assert!(app.restart_with("database.restore_fence = 4\n").await.is_err());
+}
+
 /// Somebody restores a backup and forgets a node that runs.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_runs_stops_when_its_database_is_restored() {

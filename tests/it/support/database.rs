@@ -144,9 +144,8 @@ impl Database {
 
     fn mariadb_arguments(&self) -> String {
         let url = Url::parse(&self.url).unwrap();
-        let (user, password) = (url.username(), url.password().unwrap());
         let (port, name) = (url.port().unwrap(), url.path().trim_start_matches('/'));
-        format!("--host=127.0.0.1 --port={port} --user={user} --password={password} {name}")
+        format!("--no-defaults --host=127.0.0.1 --port={port} --user={} {name}", url.username())
     }
 
     /// How bytes are written in a statement.
