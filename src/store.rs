@@ -111,22 +111,25 @@ impl Store {
         }
     }
 
-    /// Does something to the schema, one node at a time.
+    /// Does something to the schema, one node at a time. As [`Self::transaction`], but MySQL keeps what was done before a
+    /// failure.
     ///
     /// # Errors
     /// Those of `work`; when the database cannot, or another node takes too long.
-    pub async fn schema_change<T, E, F>(&self, work: impl FnOnce(Tx) -> F) -> Result<T, E>
+    pub async fn schema_change<T, F>(&self, work: impl Fn(Tx) -> F) -> Result<T, StoreError>
     where
-        E: From<StoreError>,
-        F: Future<Output = Result<T, E>>,
+        F: Future<Output = Result<T, StoreError>>,
     {
-        let tx = self.begin().await?;
-        if !backend::lock_schema(tx.connection()).await.map_err(StoreError::from)? {
-            return Err(StoreError::timed_out().into());
-        }
-        let result = Box::pin(work(tx.clone())).await;
-        backend::unlock_schema(tx.connection()).await.map_err(StoreError::from)?;
-        tx.finish(result).await
+        let work = &work;
+        self.transaction(|tx| async move {
+            if !backend::lock_schema(tx.connection()).await? {
+                return Err(StoreError::timed_out());
+            }
+            let result = work(tx.clone()).await;
+            backend::unlock_schema(tx.connection()).await?;
+            result
+        })
+        .await
     }
 
     /// What tells which steps of the schema were taken.

@@ -127,14 +127,17 @@ pub(super) fn violated_unique_index(error: &DbErr) -> Option<String> {
     Some(constraint.unwrap_or_else(|| last_word.to_owned()))
 }
 
-/// Whether an error at connecting will be the same the next time: a wrong name or password, a database that does not exist
-/// (SQLSTATE classes 28 and 3D), a file that cannot be opened, as opposed to one that is locked.
+/// SQLSTATE classes of a wrong name or password and of a database that does not exist, and the code of a pooler that does
+/// not take a setting.
+const REFUSALS: [&str; 3] = ["28", "3D", "08P01"];
+
+/// Whether an error at connecting will be the same the next time. With SQLite everything but a locked file.
 fn refuses_for_good(error: &dyn DatabaseError) -> bool {
     const SQLITE_BUSY: u32 = 5;
     const SQLITE_LOCKED: u32 = 6;
     match sqlite_code(error) {
         Some(code) => !matches!(code, SQLITE_BUSY | SQLITE_LOCKED),
-        None => ["28", "3D"].iter().any(|class| code(error).is_some_and(|code| code.starts_with(class))),
+        None => code(error).is_some_and(|code| REFUSALS.iter().any(|refusal| code.starts_with(refusal))),
     }
 }
 

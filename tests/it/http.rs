@@ -1,6 +1,7 @@
 //! Statuses, media types, headers and everything beside `/graphql`.
 
 use axum::http::Method;
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -312,4 +313,12 @@ async fn a_database_that_is_away_is_nobodys_bad_token() {
     }
     assert_eq!(app.client().refresh(&tokens.refresh).await.unwrap_err(), "SERVICE_UNAVAILABLE");
     assert_eq!(app.client().login(ALICE, "BODY").await.unwrap_err(), "SERVICE_UNAVAILABLE");
+
+    // A key that another node may have made: nobody can tell while the database is away.
+    let header = format!(r#"{{"alg":"ES256","typ":"at+jwt","kid":"{}"}}"#, "k".repeat(43));
+    let unknown = format!("{}.e30.AA", URL_SAFE_NO_PAD.encode(header));
+    for _ in 0..2 {
+        let reply = app.client().bearing(&unknown).query("{ me { id } }").await;
+        assert_eq!(reply.code(), "SERVICE_UNAVAILABLE");
+    }
 }
