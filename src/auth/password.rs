@@ -4,7 +4,7 @@ use secrecy::SecretString;
 
 use super::{
     Auth, Caller,
-    error::{AuthError, FieldError},
+    error::{AuthError, Fault, FieldError},
 };
 use crate::{
     crypto::hasher::Verdict,
@@ -33,7 +33,8 @@ pub struct ChangePassword {
 ///
 /// # Errors
 /// [`AuthError::InvalidCredentials`] when the current password is wrong, invalid input when the new one is not
-/// acceptable; [`AuthError::CallerSignedOut`] when another call ended the caller's session first.
+/// acceptable; [`AuthError::CallerSignedOut`] when another call ended the caller's session first; [`Fault::Contended`] when
+/// the password was changed at the same time.
 pub async fn change(
     auth: &Auth,
     caller: &Caller,
@@ -61,8 +62,10 @@ pub async fn change(
             if !users::hold_for(&tx, user.id, caller.session.id).await? {
                 return Err(AuthError::CallerSignedOut);
             }
+            // While the password was being compared, a sign-in may have renewed its hash, or somebody else have changed it.
+            // The next try finds out which.
             if !users::replace_password_hash(&tx, user.id, old_hash, new_hash).await? {
-                return Err(AuthError::InvalidCredentials);
+                return Err(Fault::Contended.into());
             }
             let this = [caller.session.id];
             let (ended, kept) = if request.revoke_other_sessions {
