@@ -1,4 +1,5 @@
-//! What differs between the databases, all of it. Everything else in `store` is the same for each.
+//! What differs between the databases, but for the errors that they report, which are in `error`. Everything else in
+//! `store` is the same for each.
 
 use std::{str::FromStr, time::Duration};
 
@@ -28,9 +29,9 @@ const MIGRATION_PATIENCE: u32 = 300;
 /// What a connection is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Use {
-    /// Reads; with a server database everything.
+    /// Reads.
     Reading,
-    /// Writes that wait for the disk.
+    /// Writes that wait for the disk; with a server everything.
     Writing,
     /// Writes that need not.
     Relaxed,
@@ -67,7 +68,7 @@ fn sqlite(options: &mut ConnectOptions, purpose: Use, patience: Duration) {
 fn postgres(options: &mut ConnectOptions, timeout: Option<Duration>, patience: Duration) {
     options.test_before_acquire_if_idle_for(TRY_AFTER_IDLE);
     options.map_sqlx_postgres_pool_opts(move |pool| drop_the_silent(pool, patience));
-    // A start-up option: poolers that share connections between transactions refuse it, and then no timeout is set.
+    // Start-up options, which poolers that share connections between transactions refuse: without a timeout there are none.
     if let Some(timeout) = timeout.map(|timeout| timeout.as_millis().to_string()) {
         options.map_sqlx_postgres_opts(move |postgres| {
             postgres.options([
