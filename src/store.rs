@@ -180,7 +180,7 @@ impl Store {
         turn.ok().and_then(Result::ok).ok_or_else(StoreError::timed_out)
     }
 
-    /// Whether the database answers, has the tables that are expected, and takes writes.
+    /// Whether the database answers, reads a table, and takes writes.
     ///
     /// # Errors
     /// When it does not answer.
