@@ -22,7 +22,7 @@ use self::{
     workers::Schedule,
 };
 use crate::{
-    auth::{Auth, accounts::Accounts, error::Fault, keys::Keys, restore},
+    auth::{Auth, accounts::Accounts, configuration, error::Fault, journal::Journal, keys::Keys, restore},
     clock::{SharedClock, SystemClock},
     config::Config,
     crypto::{
@@ -75,6 +75,7 @@ impl App {
         restore::require_fenced(&store, config.database.restore_fence).await?;
         let keys = open_keys(&store, &secrets, &surroundings).await?;
         let accounts = accounts(config, store.clone(), surroundings.clone())?;
+        configuration::note_changes(&accounts.journal, &config.given).await?;
         let access_tokens = AccessTokens::new(Arc::clone(keys.ring()), access_tokens(config));
         let issuer = settings::issuer(&config.public_url);
         let refresh_tokens = RefreshTokens::new(secrets, issuer);
@@ -181,11 +182,18 @@ async fn open_keys(
     })
 }
 
+fn journal(store: &Store, surroundings: &Surroundings) -> Journal {
+    let Surroundings { clock, entropy } = surroundings.clone();
+    Journal::new(store.clone(), clock, entropy)
+}
+
 fn accounts(config: &Config, store: Store, surroundings: Surroundings) -> anyhow::Result<Accounts> {
+    let journal = journal(&store, &surroundings);
     let Surroundings { clock, entropy } = surroundings;
     let hasher = Hasher::start(&hasher(config), Arc::clone(&entropy)).context("starting the hashing pool")?;
     Ok(Accounts {
         store,
+        journal,
         hasher,
         clock,
         entropy,

@@ -4,9 +4,12 @@
 //! hashing and signing happen outside of it.
 
 pub mod accounts;
+pub mod audit;
+pub mod configuration;
 pub mod error;
 pub mod housekeeping;
 pub mod identify;
+pub mod journal;
 pub mod keys;
 pub mod login;
 pub mod password;
@@ -16,16 +19,19 @@ pub mod restore;
 pub mod sessions;
 mod tokens;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
+
+use tokio::sync::broadcast;
 
 pub use tokens::{SignedIn, Start};
 
 pub use crate::store::Health;
 use crate::{
-    auth::{accounts::Accounts, keys::Keys},
+    auth::{accounts::Accounts, journal::Journal, keys::Keys},
     clock::SharedClock,
     crypto::{entropy::SharedEntropy, jwt::AccessTokens, refresh_token::RefreshTokens},
     domain::{
+        audit::Event,
         ids::SessionId,
         rotation::RotationPolicy,
         session::{Delivery, Session},
@@ -74,6 +80,8 @@ pub enum Permission {
     UsersRead,
     /// `users:write`: change other users and end their sessions.
     UsersWrite,
+    /// `audit:read`: see what happened to everybody.
+    AuditRead,
 }
 
 impl Caller {
@@ -81,7 +89,7 @@ impl Caller {
     #[must_use]
     pub fn may(&self, permission: Permission) -> bool {
         match permission {
-            Permission::UsersRead | Permission::UsersWrite => {
+            Permission::UsersRead | Permission::UsersWrite | Permission::AuditRead => {
                 self.user.roles.iter().any(|role| role == user::ADMIN)
             }
         }
@@ -133,8 +141,18 @@ impl Auth {
         Ok(self.store().health().await?)
     }
 
+    /// Listens to what happens on this node from now on.
+    #[must_use]
+    pub fn listen(&self) -> broadcast::Receiver<Arc<Event>> {
+        self.journal().listen()
+    }
+
     fn store(&self) -> &Store {
         &self.accounts.store
+    }
+
+    fn journal(&self) -> &Journal {
+        &self.accounts.journal
     }
 
     fn clock(&self) -> &SharedClock {

@@ -58,12 +58,16 @@ pub struct Config {
     pub passwords: Passwords,
     /// `[housekeeping]`.
     pub housekeeping: Housekeeping,
+    /// For how long it is kept what happened to accounts and sessions.
+    pub audit_keep: Duration,
     /// Whether anybody may make an account.
     pub registration_open: bool,
     /// Whether the explorer is served.
     pub explorer: bool,
     /// Whether the schema can be queried.
     pub introspection: bool,
+    /// The settings that were given, as `key = value`, without those that hold a secret or differ between nodes.
+    pub given: Vec<String>,
 }
 
 /// How the database is used.
@@ -204,8 +208,8 @@ impl Config {
         environment: impl IntoIterator<Item = (String, String)>,
         profile: Profile,
     ) -> Result<Self, ConfigError> {
-        let (raw, secret) = Raw::read(file, environment)?;
-        raw.check(secret, profile)
+        let (raw, secret, given) = Raw::read(file, environment)?;
+        Ok(Self { given, ..raw.check(secret, profile)? })
     }
 }
 

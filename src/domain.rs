@@ -3,9 +3,11 @@
 //! A security decision is a pure function in here; everything around it fetches what the function needs
 //! and carries out what it decided.
 
+pub mod audit;
 pub mod email;
 pub mod ids;
 pub mod invalid;
+pub mod origin;
 pub mod password;
 pub mod rotation;
 pub mod session;

@@ -3,6 +3,7 @@
 //! A function here is one statement and a conversion. What must happen together is put into one
 //! [`Store::transaction`] by the use case that needs it. What differs between the databases is in `backend`.
 
+pub mod audit;
 mod backend;
 pub mod cluster;
 mod connection;

@@ -13,7 +13,7 @@ use crate::{
     },
     config::Config,
     crypto::entropy::{Entropy, random},
-    domain::{session::Session, user},
+    domain::{origin::Origin, session::Session, user},
 };
 
 /// Accounts, for an administrator.
@@ -81,7 +81,8 @@ impl Admin {
         let generated = password.is_none().then(|| generated_password(&*self.accounts.entropy));
         let password = password.or_else(|| generated.clone().map(SecretString::from)).unwrap_or_default();
         let roles = if admin { vec![user::ADMIN.to_owned()] } else { Vec::new() };
-        let new = NewAccount { email, username: None, password: &password, roles };
+        let new =
+            NewAccount { email, username: None, password: &password, roles, origin: Origin::command_line() };
         let user = self.accounts.create(new).await.map_err(readable)?;
         Ok((row(&user), generated))
     }
@@ -109,7 +110,7 @@ impl Admin {
     /// When there is no such account.
     pub async fn block(&self, identifier: &str) -> anyhow::Result<usize> {
         let user = self.find(identifier).await?;
-        Ok(self.accounts.block(user.id).await?.len())
+        Ok(self.accounts.block(user.id, &Origin::command_line()).await?.len())
     }
 
     /// Lets a blocked account be used again.
@@ -118,7 +119,7 @@ impl Admin {
     /// When there is no such account.
     pub async fn unblock(&self, identifier: &str) -> anyhow::Result<()> {
         let user = self.find(identifier).await?;
-        Ok(self.accounts.unblock(user.id).await?)
+        Ok(self.accounts.unblock(user.id, &Origin::command_line()).await?)
     }
 
     /// The live sessions of an account.
@@ -137,7 +138,7 @@ impl Admin {
     /// When there is no such account.
     pub async fn revoke(&self, identifier: &str) -> anyhow::Result<usize> {
         let user = self.find(identifier).await?;
-        Ok(self.accounts.revoke_sessions(user.id).await?.len())
+        Ok(self.accounts.revoke_sessions(user.id, &Origin::command_line()).await?.len())
     }
 
     async fn find(&self, identifier: &str) -> anyhow::Result<user::User> {

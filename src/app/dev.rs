@@ -14,7 +14,12 @@ use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
 
 use super::{App, Surroundings};
-use crate::{auth::accounts::NewAccount, config::Config, crypto::entropy::random, domain::user};
+use crate::{
+    auth::accounts::NewAccount,
+    config::Config,
+    crypto::entropy::random,
+    domain::{origin::Origin, user},
+};
 
 const SECRET_FILE: &str = "secret";
 const DEMO_FILE: &str = "demo-account.json";
@@ -66,7 +71,13 @@ pub async fn ensure_demo_account(
         let password = demo.password.clone().unwrap_or_default().into();
         let roles = vec![user::ADMIN.to_owned()];
         accounts
-            .create(NewAccount { email: &demo.email, username: None, password: &password, roles })
+            .create(NewAccount {
+                email: &demo.email,
+                username: None,
+                password: &password,
+                roles,
+                origin: Origin::server(),
+            })
             .await?;
     }
     Ok(demo)

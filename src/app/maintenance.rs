@@ -7,7 +7,7 @@ pub use crate::auth::{
     restore::Fenced,
 };
 
-use super::{Surroundings, open_keys, open_store, schema, server_secrets, settings};
+use super::{Surroundings, journal, open_keys, open_store, schema, server_secrets, settings};
 use crate::{auth::restore, config::Config, store::Store};
 
 /// Ends every session of a database that was restored from a backup; see [`restore`].
@@ -16,7 +16,9 @@ use crate::{auth::restore, config::Config, store::Store};
 /// When the database cannot be opened, or its schema is not current.
 pub async fn restore_fence(config: &Config, surroundings: Surroundings) -> anyhow::Result<Fenced> {
     let store = open(config).await?;
-    let fenced = restore::fence(&store, config.database.restore_fence, surroundings.clock.now()).await?;
+    let journal = journal(&store, &surroundings);
+    let fenced = restore::fence(&journal, config.database.restore_fence, surroundings.clock.now()).await?;
+    drop(journal);
     store.close().await?;
     Ok(fenced)
 }

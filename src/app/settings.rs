@@ -61,6 +61,7 @@ pub(super) fn schedule(config: &Config) -> Schedule {
 pub(super) fn housekeeping(config: &Config) -> Housekeeping {
     Housekeeping {
         keep_ended: config.sessions.keep_ended,
+        keep_events: config.audit_keep,
         rows_per_second: config.housekeeping.rows_per_second,
     }
 }

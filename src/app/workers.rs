@@ -70,7 +70,7 @@ async fn keep_house(auth: Arc<Auth>, schedule: Schedule) {
         ticks.tick().await;
         match housekeeping.take_turn(store, &**clock, turn).await {
             Ok(0) => {}
-            Ok(rows) => tracing::info!(rows, "deleted sessions that ended long ago"),
+            Ok(rows) => tracing::info!(rows, "deleted what nobody needs any more"),
             Err(error) => tracing::warn!(cause = cause_chain(&error), "housekeeping was interrupted"),
         }
     }

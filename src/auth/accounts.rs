@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use super::error::{AuthError, FieldError};
+use super::{
+    error::{AuthError, FieldError},
+    journal::{Journal, Notes},
+};
 use crate::{
     clock::SharedClock,
     crypto::{
@@ -12,9 +15,11 @@ use crate::{
         hasher::Hasher,
     },
     domain::{
+        audit::{Action, Fact},
         email::EmailAddress,
         ids::UserId,
         invalid::Invalid,
+        origin::Origin,
         password::{PasswordPolicy, Plaintext},
         session::{EndReason, Session},
         user::{Identifier, User, Username},
@@ -30,6 +35,8 @@ use crate::{
 pub struct Accounts {
     /// The database.
     pub store: Store,
+    /// Where it is kept what happened.
+    pub journal: Journal,
     /// The hashing pool.
     pub hasher: Hasher,
     /// The time.
@@ -52,12 +59,15 @@ pub struct NewAccount<'a> {
     pub password: &'a SecretString,
     /// Names of roles.
     pub roles: Vec<String>,
+    /// Who asks for it, from where.
+    pub origin: Origin,
 }
 
 /// An account whose input was checked and whose password was hashed, not yet stored.
 pub(super) struct PreparedAccount {
     pub(super) user: User,
     password_hash: SecretString,
+    origin: Origin,
 }
 
 const EMAIL: &[&str] = &["input", "email"];
@@ -72,7 +82,7 @@ impl Accounts {
     pub async fn create(&self, new: NewAccount<'_>) -> Result<User, AuthError> {
         let prepared = self.prepare(new).await?;
         let account = &prepared;
-        self.store.transaction(|tx| async move { insert(&tx, account).await }).await?;
+        self.journal.transaction(|tx, notes| async move { insert(&tx, account, &notes).await }).await?;
         Ok(prepared.user)
     }
 
@@ -99,12 +109,14 @@ impl Accounts {
     ///
     /// # Errors
     /// When the database cannot answer.
-    pub async fn block(&self, id: UserId) -> Result<Vec<Session>, AuthError> {
+    pub async fn block(&self, id: UserId, origin: &Origin) -> Result<Vec<Session>, AuthError> {
         let now = self.clock.now();
-        self.store
-            .transaction(|tx| async move {
-                users::set_blocked(&tx, id, Some(now)).await?;
-                self.end_all(&tx, id, EndReason::AccountBlocked).await
+        self.journal
+            .transaction(|tx, notes| async move {
+                if users::set_blocked(&tx, id, Some(now)).await? {
+                    notes.add(Fact::new(Action::AccountBlocked, origin).of(id));
+                }
+                self.end_all(&tx, id, EndReason::AccountBlocked, (&notes, origin)).await
             })
             .await
     }
@@ -113,9 +125,15 @@ impl Accounts {
     ///
     /// # Errors
     /// When the database cannot answer.
-    pub async fn unblock(&self, id: UserId) -> Result<(), AuthError> {
-        self.store.transaction(|tx| async move { users::set_blocked(&tx, id, None).await }).await?;
-        Ok(())
+    pub async fn unblock(&self, id: UserId, origin: &Origin) -> Result<(), AuthError> {
+        self.journal
+            .transaction(|tx, notes| async move {
+                if users::set_blocked(&tx, id, None).await? {
+                    notes.add(Fact::new(Action::AccountUnblocked, origin).of(id));
+                }
+                Ok(())
+            })
+            .await
     }
 
     /// The live sessions of a user.
@@ -132,15 +150,24 @@ impl Accounts {
     ///
     /// # Errors
     /// When the database cannot answer.
-    pub async fn revoke_sessions(&self, id: UserId) -> Result<Vec<Session>, AuthError> {
-        self.store
-            .transaction(|tx| async move { self.end_all(&tx, id, EndReason::RevokedByAdmin).await })
+    pub async fn revoke_sessions(&self, id: UserId, origin: &Origin) -> Result<Vec<Session>, AuthError> {
+        self.journal
+            .transaction(|tx, notes| async move {
+                self.end_all(&tx, id, EndReason::RevokedByAdmin, (&notes, origin)).await
+            })
             .await
     }
 
-    async fn end_all(&self, tx: &Tx, id: UserId, reason: EndReason) -> Result<Vec<Session>, AuthError> {
+    async fn end_all(
+        &self,
+        tx: &Tx,
+        id: UserId,
+        reason: EndReason,
+        (notes, origin): (&Notes, &Origin),
+    ) -> Result<Vec<Session>, AuthError> {
         users::hold(tx, id).await?;
         let ended = sessions::end_selected(tx, &self.end(id, Selection::All, reason)).await?;
+        notes.extend(ended.iter().map(|session| Fact::ended(id, session.id, reason, origin)));
         users::bump_epoch(tx, id).await?;
         Ok(ended)
     }
@@ -193,14 +220,17 @@ impl Accounts {
             auth_epoch: 0,
             created_at: now,
         };
-        Ok(PreparedAccount { user, password_hash })
+        Ok(PreparedAccount { user, password_hash, origin: new.origin })
     }
 }
 
 /// Stores an account; the unique indexes decide whether its names are free.
-pub(super) async fn insert(tx: &Tx, account: &PreparedAccount) -> Result<(), AuthError> {
+pub(super) async fn insert(tx: &Tx, account: &PreparedAccount, notes: &Notes) -> Result<(), AuthError> {
     let (path, message) = match users::insert(tx, &account.user, &account.password_hash).await? {
-        Inserted::Yes => return Ok(()),
+        Inserted::Yes => {
+            notes.add(Fact::new(Action::AccountCreated, &account.origin).of(account.user.id));
+            return Ok(());
+        }
         Inserted::EmailTaken => (EMAIL, "Another account has this email address."),
         Inserted::UsernameTaken => (USERNAME, "Another account has this username."),
     };

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{
     clock::Clock,
-    store::{Store, StoreError, cluster, sessions},
+    store::{Store, StoreError, audit, cluster, sessions},
 };
 
 /// How much is deleted, and how fast.
@@ -12,6 +12,8 @@ use crate::{
 pub struct Housekeeping {
     /// For this long after its end a session is kept, so that a token of it is still recognised.
     pub keep_ended: Duration,
+    /// For this long it is kept what happened.
+    pub keep_events: Duration,
     /// At most so many rows in a second, so that others are not held up.
     pub rows_per_second: u32,
 }
@@ -32,12 +34,13 @@ impl Housekeeping {
     ) -> Result<u64, StoreError> {
         let begin = tokio::time::Instant::now();
         let batch = self.rows_per_second.min(BATCH);
-        // Both kinds of what `sessions::prune` deletes, each a batch.
-        let pause = Duration::from_secs(2) * batch / self.rows_per_second;
+        // Both kinds of what `sessions::prune` deletes, and events, each a batch.
+        let pause = Duration::from_secs(3) * batch / self.rows_per_second;
         let mut pruned = 0;
         loop {
-            let before = clock.now() - self.keep_ended;
-            let rows = sessions::prune(store, before, u64::from(batch)).await?;
+            let (now, batch) = (clock.now(), u64::from(batch));
+            let rows = sessions::prune(store, now - self.keep_ended, batch).await?
+                + audit::prune(store, now - self.keep_events, batch).await?;
             pruned += rows;
             if rows == 0 || deadline.is_some_and(|deadline| begin.elapsed() + pause >= deadline) {
                 return Ok(pruned);

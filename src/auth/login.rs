@@ -9,6 +9,8 @@ use super::{
 use crate::{
     crypto::hasher::Verdict,
     domain::{
+        audit::{Action, Fact},
+        origin::Origin,
         password::Plaintext,
         user::{Identifier, User},
     },
@@ -32,8 +34,10 @@ pub struct Login {
 /// account that does not exist; [`AuthError::AccountBlocked`] once the password was right; [`Fault::Contended`] when
 /// the account changed meanwhile.
 pub async fn login(auth: &Auth, request: Login) -> Result<SignedIn, AuthError> {
-    let user = auth.prove_password(&request.identifier, &request.password).await?;
+    let origin = Origin::from(&request.start.device);
+    let user = auth.prove_password(&request.identifier, &request.password, &origin).await?;
     if user.blocked() {
+        auth.journal().write(Fact::new(Action::LoginBlocked, &origin).of(user.id)).await?;
         return Err(AuthError::AccountBlocked);
     }
     let Start { delivery, device, replaced_cookie } = request.start;
@@ -41,14 +45,14 @@ pub async fn login(auth: &Auth, request: Login) -> Result<SignedIn, AuthError> {
     let access_token = auth.sign_access_token(&session, &user)?;
 
     let (owner, begun) = (&user, &session);
-    auth.store()
-        .transaction(|tx| async move {
+    auth.journal()
+        .transaction(|tx, notes| async move {
             // While the password was being compared it may have been changed, or the account blocked, or everybody
             // signed out. The next try finds out which.
             if !users::hold_at(&tx, owner.id, owner.auth_epoch).await? {
                 return Err(Fault::Contended.into());
             }
-            auth.store_session(&tx, begun).await
+            auth.store_session(&tx, begun, &notes).await
         })
         .await?;
 
@@ -58,7 +62,12 @@ pub async fn login(auth: &Auth, request: Login) -> Result<SignedIn, AuthError> {
 
 impl Auth {
     /// The user whom identifier and password name, with the epoch of the moment before the password was compared.
-    async fn prove_password(&self, identifier: &str, password: &SecretString) -> Result<User, AuthError> {
+    async fn prove_password(
+        &self,
+        identifier: &str,
+        password: &SecretString,
+        origin: &Origin,
+    ) -> Result<User, AuthError> {
         let offered = Plaintext::offered(password).ok_or(AuthError::InvalidCredentials)?;
         let credential = match identifier.parse::<Identifier>() {
             Ok(identifier) => users::find_credential(self.store(), &identifier).await?,
@@ -66,9 +75,15 @@ impl Auth {
         };
         let Some(credential) = credential else {
             self.accounts.hasher.verify_nothing(offered).await?;
+            self.journal().write(Fact::new(Action::LoginFailed, origin)).await?;
             return Err(AuthError::InvalidCredentials);
         };
-        self.check_password(&credential, offered, password).await?;
+        if let Err(error) = self.check_password(&credential, offered, password).await {
+            if matches!(error, AuthError::InvalidCredentials) {
+                self.journal().write(Fact::new(Action::LoginFailed, origin).of(credential.user.id)).await?;
+            }
+            return Err(error);
+        }
         Ok(credential.user)
     }
 

@@ -9,6 +9,8 @@ use super::{
 use crate::{
     crypto::hasher::Verdict,
     domain::{
+        audit::{Action, Fact},
+        origin::Origin,
         password::Plaintext,
         session::{EndReason, Session},
         user::Username,
@@ -27,6 +29,8 @@ pub struct ChangePassword {
     pub new: SecretString,
     /// Whether everybody else is signed out.
     pub revoke_other_sessions: bool,
+    /// Where the call comes from.
+    pub origin: Origin,
 }
 
 /// Changes the caller's password; the session that asks for it stays signed in. Returns the sessions it ended.
@@ -52,13 +56,16 @@ pub async fn change(
     let credential =
         users::find_credential_by_id(auth.store(), user.id).await?.ok_or(AuthError::InvalidCredentials)?;
     let old_hash = &credential.password_hash;
+    let origin = &request.origin;
     if auth.accounts.hasher.verify(current, old_hash.clone()).await? == Verdict::Wrong {
+        let rejected = Fact::new(Action::PasswordRejected, origin).of(user.id).with(caller.session.id);
+        auth.journal().write(rejected).await?;
         return Err(AuthError::InvalidCredentials);
     }
     let new_hash = &auth.accounts.hasher.hash(new).await?;
 
-    auth.store()
-        .transaction(|tx| async move {
+    auth.journal()
+        .transaction(|tx, notes| async move {
             if !users::hold_for(&tx, user.id, caller.session.id).await? {
                 return Err(AuthError::CallerSignedOut);
             }
@@ -79,6 +86,9 @@ pub async fn change(
                 return Err(AuthError::InvalidCredentials);
             };
             sessions::carry_into_epoch(&tx, user.id, kept, epoch).await?;
+            notes.add(Fact::new(Action::PasswordChanged, origin).of(user.id).with(caller.session.id));
+            let fact = |other: &Session| Fact::ended(user.id, other.id, EndReason::PasswordChanged, origin);
+            notes.extend(ended.iter().map(fact));
             Ok(ended)
         })
         .await

@@ -9,7 +9,9 @@ use super::{
 use crate::{
     crypto::{refresh_token::OpenedToken, sha256},
     domain::{
+        audit::Fact,
         invalid::Invalid,
+        origin::Origin,
         rotation::{self, Chain, Decision, Presented, RetryHash},
         session::{Delivery, EndReason, Session, Standing},
         user::User,
@@ -25,6 +27,8 @@ pub struct Refresh {
     pub channel: Delivery,
     /// The key that tells a retry by the same holder from a second holder.
     pub retry_key: Option<SecretString>,
+    /// Where it comes from.
+    pub origin: Origin,
 }
 
 /// How often a call that lost its race against another looks again.
@@ -47,7 +51,9 @@ pub async fn refresh(auth: &Auth, request: Refresh) -> Result<SignedIn, AuthErro
         let (session, user) =
             sessions::find(auth.store(), token.session_id()).await?.ok_or(AuthError::RefreshTokenInvalid)?;
         auth.admit(&token, request.channel, &session, &user)?;
-        if let Some(answer) = auth.follow_rule(&token, retry_hash.as_ref(), session, user).await? {
+        if let Some(answer) =
+            auth.follow_rule(&token, retry_hash.as_ref(), session, user, &request.origin).await?
+        {
             return Ok(answer);
         }
     }
@@ -83,6 +89,7 @@ impl Auth {
         retry_hash: Option<&RetryHash>,
         session: Session,
         user: User,
+        origin: &Origin,
     ) -> Result<Option<SignedIn>, AuthError> {
         let now = self.clock().now();
         let presented = Presented { generation: token.generation(), retry_hash, sender_proven: false };
@@ -106,12 +113,12 @@ impl Auth {
             }
             Decision::TooManyReplays => Err(AuthError::TooManyReplays),
             Decision::Reuse => {
-                sessions::end(self.store(), session.id, EndReason::RefreshTokenReused, now).await?;
+                self.end_for(&session, EndReason::RefreshTokenReused, origin).await?;
                 tracing::warn!(session_id = %session.id, user_id = %user.id, "a copied refresh token came back");
                 Err(AuthError::RefreshTokenReused)
             }
             Decision::RolledBack => {
-                sessions::end(self.store(), session.id, EndReason::DatabaseRestored, now).await?;
+                self.end_for(&session, EndReason::DatabaseRestored, origin).await?;
                 tracing::error!(
                     session_id = %session.id,
                     "a refresh token is ahead of the database: was it restored from a backup?"
@@ -145,6 +152,19 @@ impl Auth {
         session.chain = Chain { generation: to, rotated_at: Some(now), retry_hash, ..Chain::default() };
         session.last_used_at = now;
         self.signed_in(session, user, access_token).map(Some)
+    }
+
+    /// Ends a session for what its refresh token gave away. The refusal is an answer, so the end of it is committed.
+    async fn end_for(&self, session: &Session, reason: EndReason, origin: &Origin) -> Result<(), AuthError> {
+        let now = self.clock().now();
+        self.journal()
+            .transaction(|tx, notes| async move {
+                if sessions::end(&tx, session.id, reason, now).await? {
+                    notes.add(Fact::ended(session.user_id, session.id, reason, origin));
+                }
+                Ok(())
+            })
+            .await
     }
 
     fn answer(&self, session: Session, user: User) -> Result<SignedIn, AuthError> {

@@ -7,6 +7,7 @@ use super::{
     accounts::{self, NewAccount},
     error::AuthError,
 };
+use crate::domain::origin::Origin;
 
 /// What a registration brings along.
 pub struct Register {
@@ -35,6 +36,7 @@ pub async fn register(auth: &Auth, request: Register) -> Result<SignedIn, AuthEr
             username: request.username.as_deref(),
             password: &request.password,
             roles: Vec::new(),
+            origin: Origin::from(&request.start.device),
         })
         .await?;
     let Start { delivery, device, replaced_cookie } = request.start;
@@ -42,10 +44,10 @@ pub async fn register(auth: &Auth, request: Register) -> Result<SignedIn, AuthEr
     let access_token = auth.sign_access_token(&session, &account.user)?;
 
     let (new, begun) = (&account, &session);
-    auth.store()
-        .transaction(|tx| async move {
-            accounts::insert(&tx, new).await?;
-            auth.store_session(&tx, begun).await
+    auth.journal()
+        .transaction(|tx, notes| async move {
+            accounts::insert(&tx, new, &notes).await?;
+            auth.store_session(&tx, begun, &notes).await
         })
         .await?;
 

@@ -8,7 +8,12 @@ use thiserror::Error;
 use time::OffsetDateTime;
 
 use crate::{
-    domain::session::EndReason,
+    auth::journal::Journal,
+    domain::{
+        audit::{Action, Fact},
+        origin::Origin,
+        session::EndReason,
+    },
     store::{Store, StoreError, cluster, sessions, users},
 };
 
@@ -85,13 +90,15 @@ pub async fn adopt_fence(store: &Store, configured: i64) -> Result<(), StoreErro
 ///
 /// # Errors
 /// When the database cannot answer.
-pub async fn fence(store: &Store, configured: i64, now: OffsetDateTime) -> Result<Fenced, StoreError> {
-    store
-        .transaction(|tx| async move {
+pub async fn fence(journal: &Journal, configured: i64, now: OffsetDateTime) -> Result<Fenced, StoreError> {
+    journal
+        .transaction(|tx, notes| async move {
             cluster::hold(&tx).await?;
             let fence = configured.max(cluster::restore_fence_in(&tx).await? + 1);
             let sessions = sessions::end_all(&tx, EndReason::DatabaseRestored, now).await?;
             cluster::raise_restore_fence(&tx, fence).await?;
+            let detail = format!("fence {fence}, {sessions} sessions ended");
+            notes.add(Fact::new(Action::DatabaseFenced, &Origin::command_line()).detailed(detail));
             Ok(Fenced { sessions, fence })
         })
         .await

@@ -8,8 +8,10 @@ use super::{
 };
 use crate::{
     domain::{
+        audit::Fact,
         ids::{SessionId, UserId},
         invalid::Invalid,
+        origin::Origin,
         session::{Delivery, EndReason, Session},
         user::User,
     },
@@ -27,6 +29,8 @@ pub struct SignOut<'a> {
     pub in_cookie: Option<SecretString>,
     /// Whom the access token names.
     pub caller: Option<&'a Caller>,
+    /// Where the call comes from.
+    pub origin: Origin,
 }
 
 /// What came of signing out.
@@ -49,13 +53,13 @@ pub async fn log_out(auth: &Auth, which: SignOut<'_>) -> Result<SignedOut, AuthE
 
     for (token, channel) in [(which.in_body, Delivery::Body), (cookie, Delivery::Cookie)] {
         if let Some(token) = token
-            && let Some(session) = auth.end_session_of(&token, channel, EndReason::Logout).await?
+            && let Some(session) = auth.end_session_of(&token, channel, &which.origin).await?
         {
             return Ok(SignedOut { session: Some(session), cookie_spent });
         }
     }
     let session = match which.caller {
-        Some(caller) => auth.end_session(caller.session.id, EndReason::Logout).await?,
+        Some(caller) => auth.log_out_of(caller.session.id, caller.user.id, &which.origin).await?,
         None => None,
     };
     Ok(SignedOut { session, cookie_spent })
@@ -81,6 +85,8 @@ pub struct Revoke {
     pub ids: Vec<SessionId>,
     /// Whose, when not the caller's own.
     pub user_id: Option<UserId>,
+    /// Where the call comes from.
+    pub origin: Origin,
 }
 
 /// Ends sessions of the caller, or of another user with the permission for it. Returns those that it ended.
@@ -101,8 +107,9 @@ pub async fn revoke(auth: &Auth, caller: &Caller, request: Revoke) -> Result<Vec
         Scope::Selected => Selection::These(&request.ids),
     };
 
-    auth.store()
-        .transaction(|tx| async move {
+    let origin = &request.origin;
+    auth.journal()
+        .transaction(|tx, notes| async move {
             if !users::hold_for(&tx, caller.user.id, caller.session.id).await? {
                 return Err(AuthError::CallerSignedOut);
             }
@@ -110,6 +117,8 @@ pub async fn revoke(auth: &Auth, caller: &Caller, request: Revoke) -> Result<Vec
                 users::hold(&tx, owner).await?;
             }
             let ended = sessions::end_selected(&tx, &auth.accounts.end(owner, selection, reason)).await?;
+            let fact = |session: &Session| Fact::ended(owner, session.id, reason, origin).by(caller.user.id);
+            notes.extend(ended.iter().map(fact));
             // The epoch ends what is being signed in right now as well; ending a named session needs no such thing.
             if request.scope != Scope::Selected
                 && let Some(epoch) = users::bump_epoch(&tx, owner).await?
@@ -183,12 +192,12 @@ pub async fn find_user(auth: &Auth, caller: &Caller, id: UserId) -> Result<Optio
 }
 
 impl Auth {
-    /// Ends the session that an authentic refresh token of any generation belongs to.
+    /// Signs out of the session that an authentic refresh token of any generation belongs to.
     pub(super) async fn end_session_of(
         &self,
         token: &SecretString,
         channel: Delivery,
-        reason: EndReason,
+        origin: &Origin,
     ) -> Result<Option<Session>, AuthError> {
         let Some(opened) = self.refresh_tokens.open(token) else { return Ok(None) };
         let found = sessions::find(self.store(), opened.session_id()).await?;
@@ -196,14 +205,28 @@ impl Auth {
             Some((session, _))
                 if session.delivery == channel && self.refresh_tokens.authenticates(&opened, &session) =>
             {
-                self.end_session(session.id, reason).await
+                self.log_out_of(session.id, session.user_id, origin).await
             }
             _ => Ok(None),
         }
     }
 
-    async fn end_session(&self, id: SessionId, reason: EndReason) -> Result<Option<Session>, AuthError> {
-        if !sessions::end(self.store(), id, reason, self.clock().now()).await? {
+    async fn log_out_of(
+        &self,
+        id: SessionId,
+        owner: UserId,
+        origin: &Origin,
+    ) -> Result<Option<Session>, AuthError> {
+        let (reason, now) = (EndReason::Logout, self.clock().now());
+        let ended = self
+            .journal()
+            .transaction(|tx, notes| async move {
+                let ended = sessions::end(&tx, id, reason, now).await?;
+                notes.extend(ended.then(|| Fact::ended(owner, id, reason, origin)));
+                Ok::<_, AuthError>(ended)
+            })
+            .await?;
+        if !ended {
             return Ok(None);
         }
         Ok(sessions::find(self.store(), id).await?.map(|(session, _)| session))

@@ -5,11 +5,13 @@ use std::time::Duration;
 use secrecy::SecretString;
 use time::OffsetDateTime;
 
-use super::{Auth, error::AuthError};
+use super::{Auth, error::AuthError, journal::Notes};
 use crate::{
     crypto::{entropy::random, jwt::Subject, keyring::KeyError},
     domain::{
+        audit::{Action, Fact},
         ids::SessionId,
+        origin::Origin,
         rotation::Chain,
         session::{Delivery, Device, EndReason, Nonce, Session},
         user::User,
@@ -66,9 +68,19 @@ impl Auth {
     }
 
     /// Stores a new session and makes room for it.
-    pub(super) async fn store_session(&self, tx: &Tx, session: &Session) -> Result<(), AuthError> {
+    pub(super) async fn store_session(
+        &self,
+        tx: &Tx,
+        session: &Session,
+        notes: &Notes,
+    ) -> Result<(), AuthError> {
         sessions::insert(tx, session).await?;
-        sessions::end_surplus(tx, session, self.settings.max_per_user, self.accounts.idle_timeout).await?;
+        let (most, idle_timeout) = (self.settings.max_per_user, self.accounts.idle_timeout);
+        let surplus = sessions::end_surplus(tx, session, most, idle_timeout).await?;
+        let (user, origin) = (session.user_id, Origin::from(&session.device));
+        notes.add(Fact::new(Action::LoginSucceeded, &origin).of(user).with(session.id));
+        let ended = |id| Fact::ended(user, id, EndReason::SessionLimit, &origin);
+        notes.extend(surplus.into_iter().map(ended));
         Ok(())
     }
 
@@ -76,7 +88,8 @@ impl Auth {
     /// nobody could end that session any more.
     pub(super) async fn end_replaced(&self, session: &Session, cookie: Option<SecretString>) {
         if let Some(token) = cookie.filter(|_| session.delivery == Delivery::Cookie)
-            && let Err(error) = self.end_session_of(&token, Delivery::Cookie, EndReason::Logout).await
+            && let Err(error) =
+                self.end_session_of(&token, Delivery::Cookie, &Origin::from(&session.device)).await
         {
             tracing::warn!(error = %error, "the session that a sign-in replaced was not ended");
         }

@@ -56,9 +56,11 @@ impl Raw {
             sessions: self.sessions.check()?,
             passwords: self.passwords.check()?,
             housekeeping: self.housekeeping.check()?,
+            audit_keep: within("audit.keep", Duration::from_secs(self.audit.keep), HOUR..=TEN_YEARS)?,
             registration_open: self.registration.open,
             explorer: self.graphql.explorer.unwrap_or(dev),
             introspection: self.graphql.introspection.unwrap_or(dev),
+            given: Vec::new(),
         })
     }
 }

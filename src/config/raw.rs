@@ -22,6 +22,7 @@ pub(super) struct Raw {
     pub(super) passwords: RawPasswords,
     pub(super) registration: RawRegistration,
     pub(super) housekeeping: RawHousekeeping,
+    pub(super) audit: RawAudit,
     pub(super) graphql: RawGraphQL,
     pub(super) limits: RawLimits,
 }
@@ -85,6 +86,12 @@ pub(super) struct RawHousekeeping {
     pub(super) rows_per_second: u32,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawAudit {
+    pub(super) keep: u64,
+}
+
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawGraphQL {
@@ -116,6 +123,7 @@ impl Default for Raw {
             passwords: RawPasswords::default(),
             registration: RawRegistration::default(),
             housekeeping: RawHousekeeping::default(),
+            audit: RawAudit::default(),
             graphql: RawGraphQL::default(),
             limits: RawLimits::default(),
         }
@@ -185,6 +193,12 @@ impl Default for RawRegistration {
 impl Default for RawHousekeeping {
     fn default() -> Self {
         Self { interval: 60, rows_per_second: 1_000 }
+    }
+}
+
+impl Default for RawAudit {
+    fn default() -> Self {
+        Self { keep: 31_536_000 }
     }
 }
 

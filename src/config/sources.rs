@@ -20,7 +20,7 @@ impl Raw {
     pub(super) fn read(
         file: &str,
         environment: impl IntoIterator<Item = (String, String)>,
-    ) -> Result<(Self, Option<SecretString>), ConfigError> {
+    ) -> Result<(Self, Option<SecretString>, Vec<String>), ConfigError> {
         let mut secret = None;
         let mut settings = Dict::new();
         for (name, value) in environment {
@@ -35,7 +35,36 @@ impl Raw {
         }
         let figment = Figment::new().merge(Toml::string(file)).merge(Environment(settings));
         let raw: Self = figment.extract().map_err(|error| ConfigError::Malformed(describe(error)))?;
-        Ok((raw, secret))
+        let given = figment.extract::<Dict>().map(|settings| describe_given(&settings)).unwrap_or_default();
+        Ok((raw, secret, given))
+    }
+}
+
+/// Left out of what is told about a configuration: what may hold a password, and what each node has of its own.
+const NOT_TOLD: [&str; 4] = ["database_url", "secret_file", "data_dir", "listen"];
+
+/// Settings as a person would write them, in a stable order.
+fn describe_given(settings: &Dict) -> Vec<String> {
+    let mut given = Vec::new();
+    for (key, value) in settings.iter().filter(|(key, _)| !NOT_TOLD.contains(&key.as_str())) {
+        match value {
+            Value::Dict(_, section) => {
+                given
+                    .extend(section.iter().map(|(name, value)| format!("{key}.{name} = {}", text_of(value))));
+            }
+            value => given.push(format!("{key} = {}", text_of(value))),
+        }
+    }
+    given
+}
+
+fn text_of(value: &Value) -> String {
+    match value {
+        Value::Array(_, items) => items.iter().map(text_of).collect::<Vec<_>>().join(","),
+        Value::Bool(_, truth) => truth.to_string(),
+        Value::Num(_, number) => number.to_i128().map_or_else(String::new, |number| number.to_string()),
+        Value::String(_, text) => text.clone(),
+        _ => String::new(),
     }
 }
 

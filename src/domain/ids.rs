@@ -71,6 +71,26 @@ opaque_id!(
     SessionId,
     "ses_"
 );
+opaque_id!(
+    /// Names something that happened: `evt_` and 32 hexadecimal digits.
+    EventId,
+    "evt_"
+);
+
+impl EventId {
+    /// Less than every id of that moment and later, and greater than those from before.
+    #[must_use]
+    pub fn first_of(time: OffsetDateTime) -> Self {
+        Self::new(time, &[0; 10])
+    }
+
+    /// This id, unless it is not greater than the one before it: then the next one after that.
+    #[must_use]
+    pub fn after(self, before: Self) -> Self {
+        let next = Self(Uuid::from_u128(before.0.as_u128().saturating_add(1)));
+        self.max(next)
+    }
+}
 
 /// The id of any object that `node` can answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,6 +99,8 @@ pub enum NodeId {
     User(UserId),
     /// A session.
     Session(SessionId),
+    /// Something that happened.
+    Event(EventId),
 }
 
 impl FromStr for NodeId {
@@ -87,6 +109,8 @@ impl FromStr for NodeId {
     fn from_str(text: &str) -> Result<Self, Invalid> {
         if text.starts_with(UserId::PREFIX) {
             text.parse().map(Self::User)
+        } else if text.starts_with(EventId::PREFIX) {
+            text.parse().map(Self::Event)
         } else {
             text.parse().map(Self::Session)
         }

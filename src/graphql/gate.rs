@@ -17,10 +17,11 @@ pub enum Access {
 }
 
 /// Every root field that is not public.
-const FIELDS: [(&str, Access); 5] = [
+const FIELDS: [(&str, Access); 6] = [
     ("me", Access::Optional),
     ("node", Access::Optional),
     ("logout", Access::Tolerant),
+    ("auditEvents", Access::Required),
     ("revokeSessions", Access::Required),
     ("changePassword", Access::Required),
 ];

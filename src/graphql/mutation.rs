@@ -30,7 +30,7 @@ use crate::{
         register::{self, Register},
         sessions::{self, Revoke, SignOut, SignedOut},
     },
-    domain::{invalid::Invalid, session::Delivery},
+    domain::{invalid::Invalid, origin::Origin, session::Delivery},
 };
 
 pub(super) struct Mutation;
@@ -67,8 +67,9 @@ impl Mutation {
         let (request, input) = (request(ctx)?, input.unwrap_or_default());
         let (token, channel) =
             the_token(request, non_empty(input.refresh_token))?.ok_or(AuthError::RefreshTokenInvalid)?;
-        let refreshed =
-            refresh(auth(ctx)?, Refresh { token, channel, retry_key: non_empty(input.retry_key) }).await;
+        let retry_key = non_empty(input.retry_key);
+        let exchange = Refresh { token, channel, retry_key, origin: request.origin() };
+        let refreshed = refresh(auth(ctx)?, exchange).await;
         if channel == Delivery::Cookie && refreshed.as_ref().is_err_and(AuthError::ends_session) {
             request.affect_cookie(CookieEffect::Clear);
         }
@@ -82,6 +83,7 @@ impl Mutation {
             in_body: input.and_then(|input| non_empty(input.refresh_token)),
             in_cookie: request.cookie.clone(),
             caller: request.caller.as_ref(),
+            origin: request.origin(),
         };
         let SignedOut { session, cookie_spent } = sessions::log_out(auth(ctx)?, which).await?;
         if cookie_spent {
@@ -101,7 +103,8 @@ impl Mutation {
     ) -> Result<RevokeSessionsPayload, ApiError> {
         let request = request(ctx)?;
         let caller = request.caller()?;
-        let ended = sessions::revoke(auth(ctx)?, caller, parse_revocation(input)?).await?;
+        let revoke = parse_revocation(input, request.origin())?;
+        let ended = sessions::revoke(auth(ctx)?, caller, revoke).await?;
         let signed_out = ended.iter().any(|session| session.id == caller.session_id());
         if signed_out && caller.session.delivery == Delivery::Cookie && request.cookie.is_some() {
             request.affect_cookie(CookieEffect::Clear);
@@ -115,11 +118,13 @@ impl Mutation {
         ctx: &Context<'_>,
         input: ChangePasswordInput,
     ) -> Result<ChangePasswordPayload, ApiError> {
-        let caller = request(ctx)?.caller()?;
+        let request = request(ctx)?;
+        let caller = request.caller()?;
         let change = ChangePassword {
             current: input.current_password,
             new: input.new_password,
             revoke_other_sessions: input.revoke_other_sessions,
+            origin: request.origin(),
         };
         let ended = password::change(auth(ctx)?, caller, change).await?;
         Ok(ChangePasswordPayload {
@@ -158,7 +163,7 @@ fn the_token(
     }
 }
 
-fn parse_revocation(input: RevokeSessionsInput) -> Result<Revoke, ApiError> {
+fn parse_revocation(input: RevokeSessionsInput, origin: Origin) -> Result<Revoke, ApiError> {
     let invalid =
         |path, code, message| ApiError::bad_input(FieldError::at(path, Invalid::new(code, message)));
     let selected = input.scope == SessionScope::Selected;
@@ -175,5 +180,5 @@ fn parse_revocation(input: RevokeSessionsInput) -> Result<Revoke, ApiError> {
     };
     // What is no id at all is an unknown id.
     let ids = ids.iter().filter_map(|id| id.parse().ok()).collect();
-    Ok(Revoke { scope: input.scope.into(), ids, user_id })
+    Ok(Revoke { scope: input.scope.into(), ids, user_id, origin })
 }

@@ -6,9 +6,18 @@ use super::{
     GraphQLSettings,
     error::{ApiError, ErrorCode},
     inputs::TokenDelivery,
-    types::{Node, User, auth, payloads::EMAIL_VERIFICATION_REQUIRED, request},
+    types::{
+        Node, User,
+        audit::{AuditEventConnection, audit_events},
+        auth,
+        payloads::EMAIL_VERIFICATION_REQUIRED,
+        request,
+    },
 };
-use crate::{auth::sessions, domain::ids::NodeId};
+use crate::{
+    auth::{audit, sessions},
+    domain::ids::NodeId,
+};
 
 pub(super) struct Query;
 
@@ -27,6 +36,17 @@ impl Query {
     async fn me(&self, ctx: &Context<'_>) -> Option<Result<User, ApiError>> {
         let caller = request(ctx).map(|request| request.caller.as_ref());
         caller.map(|caller| caller.map(|caller| User(caller.user.clone()))).transpose()
+    }
+
+    /// What happened to accounts and sessions, newest first: one's own, or with the permission `audit:read` everyone's.
+    async fn audit_events(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "At most 100.", default = 20)] first: i32,
+        after: Option<String>,
+        user_id: Option<ID>,
+    ) -> Result<AuditEventConnection, ApiError> {
+        audit_events(ctx, first, after.as_deref(), user_id).await
     }
 
     /// What a sign-in screen needs to know about this server. Public.
@@ -57,6 +77,9 @@ async fn find_node(ctx: &Context<'_>, id: &str) -> Result<Option<Node>, ApiError
         }
         Ok(NodeId::Session(id)) => {
             sessions::find(auth(ctx)?, caller, id).await?.map(|session| Node::Session(session.into()))
+        }
+        Ok(NodeId::Event(id)) => {
+            audit::find(auth(ctx)?, caller, id).await?.map(|entry| Node::AuditEvent(entry.into()))
         }
         Err(_) => None,
     })

@@ -16,6 +16,7 @@ use crate::{
     auth::Caller,
     domain::{
         ids::SessionId,
+        origin::Origin,
         session::{Delivery, Device},
     },
 };
@@ -75,6 +76,12 @@ impl RequestContext {
     #[must_use]
     pub fn device(&self, name: Option<&str>) -> Device {
         Device::described(name, self.user_agent.as_deref(), self.client_address)
+    }
+
+    /// Where the request comes from.
+    #[must_use]
+    pub fn origin(&self) -> Origin {
+        Origin::from(&self.device(None))
     }
 
     /// Whether the page that sent the request may use the cookie.

@@ -1,5 +1,7 @@
 //! Objects of the schema.
 
+pub(super) mod audit;
+mod pages;
 pub(super) mod payloads;
 pub(super) mod sessions;
 
@@ -10,7 +12,10 @@ use async_graphql::{
 };
 use time::{OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
 
-use self::sessions::{Session, SessionConnection, sessions_of};
+use self::{
+    audit::AuditEvent,
+    sessions::{Session, SessionConnection, sessions_of},
+};
 use super::{error::ApiError, request::RequestContext};
 use crate::{auth::Auth, domain::user};
 
@@ -30,6 +35,7 @@ pub(super) fn request<'a>(ctx: &Context<'a>) -> Result<&'a RequestContext, ApiEr
 pub(super) enum Node {
     User(User),
     Session(Session),
+    AuditEvent(AuditEvent),
 }
 
 pub(super) struct User(pub(super) user::User);

@@ -13,6 +13,8 @@ use cluster_state::{Column, Entity};
 
 /// Raised whenever a backup was restored; see `auth::restore`.
 const RESTORE_FENCE: &str = "restore_fence";
+/// What the settings were that a server was last started with, as a checksum.
+const CONFIGURATION: &str = "configuration";
 /// Until when the node that prunes may do so alone.
 const HOUSEKEEPING: &str = "housekeeping";
 
@@ -66,6 +68,20 @@ pub async fn hold(tx: &Tx) -> Result<(), StoreError> {
         .exec(tx.connection())
         .await?;
     Ok(())
+}
+
+/// Remembers the checksum of a configuration; `false` when it is the one that is remembered already.
+///
+/// # Errors
+/// When the database cannot.
+pub async fn remember_configuration(tx: &Tx, checksum: i64) -> Result<bool, StoreError> {
+    let changed = Entity::update_many()
+        .col_expr(Column::Value, Expr::value(checksum))
+        .filter(Column::Name.eq(CONFIGURATION))
+        .filter(Column::Value.ne(checksum))
+        .exec(tx.connection())
+        .await?;
+    Ok(changed.rows_affected == 1)
 }
 
 /// Takes the turn to prune, until `now + length`; `false` while another node has it.

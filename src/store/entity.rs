@@ -4,6 +4,7 @@ use std::fmt;
 
 use sea_orm::DeriveValueType;
 
+pub(super) mod audit_events;
 pub(super) mod cluster_state;
 pub(super) mod refresh_sessions;
 pub(super) mod signing_keys;

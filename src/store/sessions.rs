@@ -25,6 +25,7 @@ mod prune;
 mod row;
 
 pub use self::prune::{end_all, prune};
+pub(super) use self::row::{reason_name, reason_named};
 
 use refresh_sessions::{Column, Entity};
 
@@ -48,6 +49,18 @@ pub async fn find(store: &Store, id: SessionId) -> Result<Option<(Session, User)
         Some((session, Some(user))) => Ok(Some((session.try_into()?, user.try_into()?))),
         Some((_, None)) => Err(row::corrupt(id, "a session without a user")),
     }
+}
+
+/// Sessions by their ids, in no order.
+///
+/// # Errors
+/// When the database cannot, or a row is impossible.
+pub async fn find_many(store: &Store, ids: &[SessionId]) -> Result<Vec<Session>, StoreError> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let these = Column::Id.is_in(uuids(ids));
+    Entity::find().filter(these).all(&store.reader).await?.into_iter().map(TryInto::try_into).collect()
 }
 
 /// What a rotation changes, and what must still be true for it.
@@ -152,14 +165,9 @@ pub async fn remember_kept(
 ///
 /// # Errors
 /// When the database cannot.
-pub async fn end(
-    store: &Store,
-    id: SessionId,
-    reason: EndReason,
-    now: OffsetDateTime,
-) -> Result<bool, StoreError> {
+pub async fn end(tx: &Tx, id: SessionId, reason: EndReason, now: OffsetDateTime) -> Result<bool, StoreError> {
     let this = Condition::all().add(Column::Id.eq(id.as_uuid()));
-    Ok(store.write(ending(this, reason, now).into_query()).await? == 1)
+    Ok(ending(this, reason, now).exec(tx.connection()).await?.rows_affected == 1)
 }
 
 /// Which sessions of a user to end.
@@ -208,7 +216,7 @@ pub struct End<'a> {
 const MAX_SURPLUS: u64 = 1000;
 
 /// Makes room for a session that was just added: ends the live ones of its user that were unused for longest, until
-/// there are `most` with it.
+/// there are `most` with it. Returns which it ended.
 ///
 /// # Errors
 /// When the database cannot.
@@ -217,7 +225,7 @@ pub async fn end_surplus(
     added: &Session,
     most: u64,
     idle_timeout: Duration,
-) -> Result<(), StoreError> {
+) -> Result<Vec<SessionId>, StoreError> {
     let now = added.created_at;
     let surplus: Vec<uuid::Uuid> = Entity::find()
         .select_only()
@@ -232,9 +240,11 @@ pub async fn end_surplus(
         .into_tuple()
         .all(tx.connection())
         .await?;
-    let these = Condition::all().add(Column::Id.is_in(surplus));
-    ending(these, EndReason::SessionLimit, now).exec(tx.connection()).await?;
-    Ok(())
+    if !surplus.is_empty() {
+        let these = Condition::all().add(Column::Id.is_in(surplus.iter().copied()));
+        ending(these, EndReason::SessionLimit, now).exec(tx.connection()).await?;
+    }
+    Ok(surplus.into_iter().map(SessionId::from_uuid).collect())
 }
 
 /// Takes live sessions of a user along into a new epoch; those left behind are over.

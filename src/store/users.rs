@@ -99,6 +99,18 @@ pub async fn find(store: &Store, id: UserId) -> Result<Option<User>, StoreError>
     row.map(TryInto::try_into).transpose()
 }
 
+/// Accounts by their ids, in no order.
+///
+/// # Errors
+/// When the database cannot, or a row is impossible.
+pub async fn find_many(store: &Store, ids: &[UserId]) -> Result<Vec<User>, StoreError> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let these = users::Column::Id.is_in(ids.iter().map(UserId::as_uuid));
+    users::Entity::find().filter(these).all(&store.reader).await?.into_iter().map(TryInto::try_into).collect()
+}
+
 /// Whether there is any account.
 ///
 /// # Errors

@@ -14,7 +14,9 @@ fn parse(file: &str, environment: &[(&str, &str)]) -> Result<Config, ConfigError
 fn the_example_says_what_the_defaults_are() {
     let example =
         fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("keywheel.example.toml")).unwrap();
-    let written = parse(&example, &[]).unwrap();
+    let mut written = parse(&example, &[]).unwrap();
+    assert!(written.given.contains(&"tokens.access_ttl = 300".to_owned()), "{:?}", written.given);
+    written.given.clear();
     assert_eq!(format!("{written:?}"), format!("{:?}", parse("", &[]).unwrap()));
     assert_eq!(written.database_url.expose_secret(), parse("", &[]).unwrap().database_url.expose_secret());
 }

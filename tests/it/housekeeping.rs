@@ -18,7 +18,7 @@ const DAY: Duration = hours(24);
 const KEEP: Duration = hours(24 * 30);
 
 async fn prune(app: &TestApp, rows_per_second: u32) -> Result<u64, StoreError> {
-    let housekeeping = Housekeeping { keep_ended: KEEP, rows_per_second };
+    let housekeeping = Housekeeping { keep_ended: KEEP, keep_events: 12 * KEEP, rows_per_second };
     housekeeping.prune(app.app().store(), &*app.clock, None).await
 }
 
@@ -106,7 +106,7 @@ async fn one_node_at_a_time_prunes() {
     app.wait(minute);
     assert!(turn().await, "whose time is over, whether it lives or not");
 
-    let housekeeping = Housekeeping { keep_ended: KEEP, rows_per_second: 1000 };
+    let housekeeping = Housekeeping { keep_ended: KEEP, keep_events: 12 * KEEP, rows_per_second: 1000 };
     app.sign_in(ALICE).await;
     add_old_sessions(&app, 10).await;
     assert_eq!(housekeeping.take_turn(store, &*app.clock, minute).await.unwrap(), 0);
@@ -119,7 +119,7 @@ async fn a_turn_ends_in_time_and_goes_on_the_next_time() {
     let app = TestApp::start().await;
     app.sign_in(ALICE).await;
     add_old_sessions(&app, 30).await;
-    let housekeeping = Housekeeping { keep_ended: KEEP, rows_per_second: 10 };
+    let housekeeping = Housekeeping { keep_ended: KEEP, keep_events: 12 * KEEP, rows_per_second: 10 };
     let turn = Duration::from_millis(1500);
     let pruned = housekeeping.take_turn(app.app().store(), &*app.clock, turn).await.unwrap();
     assert_eq!(pruned, 20, "a batch that ended, a batch that expired, and no time for more");

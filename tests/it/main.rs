@@ -5,6 +5,7 @@
 mod support;
 
 mod accounts;
+mod audit;
 mod cli;
 mod config;
 mod cookies;

@@ -50,6 +50,7 @@ async fn the_gate_knows_every_root_field() {
         [
             line("node", Access::Optional, false),
             line("me", Access::Optional, false),
+            line("auditEvents", Access::Required, false),
             line("settings", Access::Public, false),
         ]
     );

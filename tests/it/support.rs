@@ -14,6 +14,7 @@ use keywheel::{
     app::{self, App, Surroundings},
     auth::accounts::NewAccount,
     config::{Config, Profile},
+    domain::origin::Origin,
 };
 use tempfile::TempDir;
 
@@ -82,6 +83,7 @@ impl TestApp {
             username: email.split('@').next(),
             password: &PASSWORD.into(),
             roles: roles.iter().map(ToString::to_string).collect(),
+            origin: Origin::default(),
         };
         self.app.auth().accounts().create(new).await.unwrap().id.to_string()
     }

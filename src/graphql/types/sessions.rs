@@ -5,18 +5,19 @@ use std::sync::Arc;
 use async_graphql::{Context, Enum, ID, Object, SimpleObject};
 use time::{Duration, OffsetDateTime};
 
-use super::{DateTime, auth, request};
+use super::{
+    DateTime, auth,
+    pages::{PageInfo, page_size},
+    request,
+};
 use crate::{
-    auth::{error::FieldError, sessions},
+    auth::sessions,
     domain::{
-        invalid::Invalid,
         session::{self, EndReason},
         user,
     },
     graphql::error::ApiError,
 };
-
-const MAX_PAGE: i32 = 100;
 
 #[derive(Clone)]
 pub(in crate::graphql) struct Session(Arc<session::Session>);
@@ -126,15 +127,6 @@ pub(in crate::graphql) struct SessionEdge {
     node: Session,
 }
 
-/// Where a page lies in its list.
-#[derive(SimpleObject)]
-pub(in crate::graphql) struct PageInfo {
-    has_next_page: bool,
-    has_previous_page: bool,
-    start_cursor: Option<String>,
-    end_cursor: Option<String>,
-}
-
 /// A page of a user's sessions, if the caller may see them. A cursor is the id of a session, not its time of use,
 /// which is told to the hour only.
 pub(super) async fn sessions_of(
@@ -147,20 +139,15 @@ pub(super) async fn sessions_of(
     let page = sessions::list(auth(ctx)?, request(ctx)?.caller()?, user, first, after).await?;
     let nodes: Vec<_> = page.sessions.into_iter().map(Session::from).collect();
     let edges: Vec<_> = nodes.iter().map(SessionEdge::from).collect();
-    let page_info = PageInfo {
-        has_next_page: page.has_next,
-        has_previous_page: after.is_some(),
-        start_cursor: edges.first().map(|edge| edge.cursor.clone()),
-        end_cursor: edges.last().map(|edge| edge.cursor.clone()),
-    };
+    let cursors = edges.iter().map(|edge| edge.cursor.as_str());
+    let page_info = PageInfo::of(cursors, page.has_next, after.is_some());
     Ok(SessionConnection { edges, nodes, page_info })
 }
 
-fn page_size(first: i32) -> Result<u32, ApiError> {
-    u32::try_from(first).ok().filter(|_| first <= MAX_PAGE).ok_or_else(|| {
-        let invalid = Invalid::new("OUT_OF_RANGE", "A page has 0 to 100 items.");
-        ApiError::bad_input(FieldError::at(&["first"], invalid))
-    })
+impl From<Arc<session::Session>> for Session {
+    fn from(session: Arc<session::Session>) -> Self {
+        Self(session)
+    }
 }
 
 impl From<session::Session> for Session {

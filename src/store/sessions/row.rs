@@ -67,7 +67,7 @@ impl TryFrom<entity::Model> for Session {
         let ended = match (row.revoked_at, row.revoked_reason) {
             (None, None) => None,
             (Some(at), Some(reason)) => {
-                let reason = value_of(&REASONS, &reason).ok_or_else(|| corrupt("revoked_reason"))?;
+                let reason = reason_named(&reason).ok_or_else(|| corrupt("revoked_reason"))?;
                 Some(Ended { at: time(at)?, reason })
             }
             _ => return Err(corrupt("revoked_at without revoked_reason, or the reverse")),
@@ -121,8 +121,12 @@ pub(super) fn corrupt(id: SessionId, what: &'static str) -> StoreError {
     StoreError::Corrupt { table: "refresh_sessions", id: id.to_string(), what }
 }
 
-pub(super) fn reason_name(reason: EndReason) -> &'static str {
+pub(in crate::store) fn reason_name(reason: EndReason) -> &'static str {
     name_of(&REASONS, reason)
+}
+
+pub(in crate::store) fn reason_named(name: &str) -> Option<EndReason> {
+    value_of(&REASONS, name)
 }
 
 /// Generations are below 2^63: the token codec sees to it.

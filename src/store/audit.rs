@@ -1,0 +1,123 @@
+//! Statements on `audit_events`. Rows are added and, when they are old, deleted; nothing changes one.
+
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
+use time::OffsetDateTime;
+
+use super::{
+    Store, StoreError, Tx,
+    entity::audit_events::{ActiveModel, Column, Entity, Model},
+    from_millis,
+    sessions::{reason_name, reason_named},
+    to_millis,
+};
+use crate::domain::{
+    audit::{Action, Event, Fact},
+    ids::{EventId, SessionId, UserId},
+    origin::Origin,
+};
+
+/// Rows of one statement: databases bound the number of its parameters.
+const ROWS: usize = 200;
+const MAX_DETAIL_CHARS: usize = 2000;
+
+/// Adds events.
+///
+/// # Errors
+/// When the database cannot.
+pub async fn insert(tx: &Tx, events: &[Event]) -> Result<(), StoreError> {
+    for events in events.chunks(ROWS) {
+        Entity::insert_many(events.iter().map(to_row)).exec_without_returning(tx.connection()).await?;
+    }
+    Ok(())
+}
+
+/// A page of events, the latest first: of one user, or of everybody.
+///
+/// # Errors
+/// When the database cannot, or a row is impossible.
+pub async fn list(
+    store: &Store,
+    of: Option<UserId>,
+    before: Option<EventId>,
+    limit: u64,
+) -> Result<Vec<Event>, StoreError> {
+    let mut query = Entity::find().order_by_desc(Column::Id).limit(limit);
+    if let Some(user) = of {
+        query = query.filter(Column::UserId.eq(user.as_uuid()));
+    }
+    if let Some(before) = before {
+        query = query.filter(Column::Id.lt(before.as_uuid()));
+    }
+    query.all(&store.reader).await?.into_iter().map(TryInto::try_into).collect()
+}
+
+/// One event.
+///
+/// # Errors
+/// When the database cannot, or the row is impossible.
+pub async fn find(store: &Store, id: EventId) -> Result<Option<Event>, StoreError> {
+    let row = Entity::find_by_id(id.as_uuid()).one(&store.reader).await?;
+    row.map(TryInto::try_into).transpose()
+}
+
+/// Deletes events from before a time, at most `limit`; returns how many.
+///
+/// # Errors
+/// When the database cannot.
+pub async fn prune(store: &Store, before: OffsetDateTime, limit: u64) -> Result<u64, StoreError> {
+    let ids: Vec<uuid::Uuid> = Entity::find()
+        .select_only()
+        .column(Column::Id)
+        .filter(Column::Id.lt(EventId::first_of(before).as_uuid()))
+        .order_by_asc(Column::Id)
+        .limit(limit)
+        .into_tuple()
+        .all(&store.reader)
+        .await?;
+    if ids.is_empty() {
+        return Ok(0);
+    }
+    let delete = Entity::delete_many().filter(Column::Id.is_in(ids));
+    store.write(delete.into_query()).await
+}
+
+fn to_row(event: &Event) -> ActiveModel {
+    let Fact { action, user_id, session_id, actor_id, reason, detail, origin } = &event.fact;
+    ActiveModel {
+        id: Set(event.id.as_uuid()),
+        action: Set(action.name().to_owned()),
+        user_id: Set(user_id.as_ref().map(UserId::as_uuid)),
+        session_id: Set(session_id.as_ref().map(SessionId::as_uuid)),
+        actor_id: Set(actor_id.as_ref().map(UserId::as_uuid)),
+        reason: Set(reason.map(|reason| reason_name(reason).to_owned())),
+        detail: Set(detail.as_ref().map(|text| text.chars().take(MAX_DETAIL_CHARS).collect())),
+        ip: Set(origin.address.map(|address| address.to_string())),
+        user_agent: Set(origin.user_agent.clone()),
+        created_at: Set(to_millis(event.at)),
+    }
+}
+
+impl TryFrom<Model> for Event {
+    type Error = StoreError;
+
+    fn try_from(row: Model) -> Result<Self, StoreError> {
+        let id = EventId::from_uuid(row.id);
+        let corrupt = |what| StoreError::Corrupt { table: "audit_events", id: id.to_string(), what };
+        let action = Action::ALL.iter().find(|action| action.name() == row.action);
+        let reason = row.reason.map(|name| reason_named(&name).ok_or_else(|| corrupt("reason")));
+        let address = row.ip.map(|ip| ip.parse().map_err(|_| corrupt("ip")));
+        Ok(Self {
+            id,
+            fact: Fact {
+                action: *action.ok_or_else(|| corrupt("action"))?,
+                user_id: row.user_id.map(UserId::from_uuid),
+                session_id: row.session_id.map(SessionId::from_uuid),
+                actor_id: row.actor_id.map(UserId::from_uuid),
+                reason: reason.transpose()?,
+                detail: row.detail,
+                origin: Origin { address: address.transpose()?, user_agent: row.user_agent },
+            },
+            at: from_millis(row.created_at).ok_or_else(|| corrupt("a time out of range"))?,
+        })
+    }
+}
