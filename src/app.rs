@@ -22,10 +22,14 @@ use self::{
     workers::Schedule,
 };
 use crate::{
-    auth::{Auth, accounts::Accounts, configuration, error::Fault, journal::Journal, keys::Keys, restore},
+    auth::{
+        Auth, Parts, accounts::Accounts, configuration, error::Fault, journal::Journal, keys::Keys,
+        limits::Limits, restore,
+    },
     clock::{SharedClock, SystemClock},
     config::Config,
     crypto::{
+        device_token::DeviceTokens,
         entropy::{OsEntropy, SharedEntropy, random},
         hasher::Hasher,
         jwt::AccessTokens,
@@ -78,8 +82,12 @@ impl App {
         configuration::note_changes(&accounts.journal, &config.given).await?;
         let access_tokens = AccessTokens::new(Arc::clone(keys.ring()), access_tokens(config));
         let issuer = settings::issuer(&config.public_url);
-        let refresh_tokens = RefreshTokens::new(secrets, issuer);
-        let auth = Arc::new(Auth::new(accounts, keys, refresh_tokens, access_tokens, auth_settings(config)));
+        let refresh_tokens = RefreshTokens::new(Arc::clone(&secrets), issuer.clone());
+        let device_tokens = DeviceTokens::new(Arc::clone(&secrets), issuer);
+        let limits =
+            Limits::new(store.clone(), Arc::clone(&surroundings.clock), &secrets, settings::limits(config));
+        let parts = Parts { accounts, keys, refresh_tokens, access_tokens, device_tokens, limits };
+        let auth = Arc::new(Auth::new(parts, auth_settings(config)));
         let api = Api::new(Arc::clone(&auth), &graphql(config));
         let entropy = surroundings.entropy;
         let request_ids = Arc::new(move || u128::from_be_bytes(random(&*entropy)));

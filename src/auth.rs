@@ -11,6 +11,7 @@ pub mod housekeeping;
 pub mod identify;
 pub mod journal;
 pub mod keys;
+pub mod limits;
 pub mod login;
 pub mod password;
 pub mod refresh;
@@ -27,9 +28,11 @@ pub use tokens::{SignedIn, Start};
 
 pub use crate::store::Health;
 use crate::{
-    auth::{accounts::Accounts, journal::Journal, keys::Keys},
+    auth::{accounts::Accounts, journal::Journal, keys::Keys, limits::Limits},
     clock::SharedClock,
-    crypto::{entropy::SharedEntropy, jwt::AccessTokens, refresh_token::RefreshTokens},
+    crypto::{
+        device_token::DeviceTokens, entropy::SharedEntropy, jwt::AccessTokens, refresh_token::RefreshTokens,
+    },
     domain::{
         audit::Event,
         ids::SessionId,
@@ -46,7 +49,25 @@ pub struct Auth {
     keys: Keys,
     refresh_tokens: RefreshTokens,
     access_tokens: AccessTokens,
+    device_tokens: DeviceTokens,
+    limits: Limits,
     settings: AuthSettings,
+}
+
+/// What use cases are put together from.
+pub struct Parts {
+    /// Accounts, without regard to sessions.
+    pub accounts: Accounts,
+    /// The signing keys.
+    pub keys: Keys,
+    /// Makes and checks refresh tokens.
+    pub refresh_tokens: RefreshTokens,
+    /// Makes and checks access tokens.
+    pub access_tokens: AccessTokens,
+    /// Makes and checks device tokens.
+    pub device_tokens: DeviceTokens,
+    /// How often somebody may try.
+    pub limits: Limits,
 }
 
 /// How sessions begin, live and end.
@@ -62,6 +83,10 @@ pub struct AuthSettings {
     pub max_per_user: u64,
     /// What refreshing forgives.
     pub rotation: RotationPolicy,
+    /// How long a failed sign-in takes at least.
+    pub failure_floor: Duration,
+    /// Sensitive changes need a sign-in that is no older; `None` asks for none.
+    pub reauthenticate_after: Option<Duration>,
 }
 
 /// A signed-in user, and the session that made the request.
@@ -105,14 +130,9 @@ impl Caller {
 impl Auth {
     /// Puts the parts together.
     #[must_use]
-    pub fn new(
-        accounts: Accounts,
-        keys: Keys,
-        refresh_tokens: RefreshTokens,
-        access_tokens: AccessTokens,
-        settings: AuthSettings,
-    ) -> Self {
-        Self { accounts, keys, refresh_tokens, access_tokens, settings }
+    pub fn new(parts: Parts, settings: AuthSettings) -> Self {
+        let Parts { accounts, keys, refresh_tokens, access_tokens, device_tokens, limits } = parts;
+        Self { accounts, keys, refresh_tokens, access_tokens, device_tokens, limits, settings }
     }
 
     /// How sessions begin, live and end.
@@ -125,6 +145,12 @@ impl Auth {
     #[must_use]
     pub fn accounts(&self) -> &Accounts {
         &self.accounts
+    }
+
+    /// How often somebody may try.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     /// The keys that access tokens are signed with.
@@ -145,6 +171,16 @@ impl Auth {
     #[must_use]
     pub fn listen(&self) -> broadcast::Receiver<Arc<Event>> {
         self.journal().listen()
+    }
+
+    /// Refuses a sensitive change when the caller's sign-in is too long ago: a session that was left open, or an access token
+    /// that was stolen, is not enough for it.
+    fn require_recent_sign_in(&self, caller: &Caller) -> Result<(), error::AuthError> {
+        let age = self.clock().now() - caller.session.auth_time;
+        match self.settings.reauthenticate_after {
+            Some(limit) if age > limit => Err(error::AuthError::ReauthenticationRequired),
+            _ => Ok(()),
+        }
     }
 
     fn store(&self) -> &Store {

@@ -18,7 +18,7 @@ use thiserror::Error;
 use url::Url;
 
 use self::raw::Raw;
-use crate::domain::session::Delivery;
+use crate::domain::{session::Delivery, throttle::Rate};
 
 /// What the command line asks for, where that changes a default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +60,8 @@ pub struct Config {
     pub housekeeping: Housekeeping,
     /// For how long it is kept what happened to accounts and sessions.
     pub audit_keep: Duration,
+    /// `[limits]`.
+    pub limits: Limits,
     /// Whether anybody may make an account.
     pub registration_open: bool,
     /// Whether the explorer is served.
@@ -126,6 +128,35 @@ pub struct Sessions {
     pub default_delivery: Delivery,
     /// How long an ended session is kept, so that a token of it is still recognised.
     pub keep_ended: Duration,
+    /// Sensitive changes need a sign-in that is no older; `None` asks for none.
+    pub reauthenticate_after: Option<Duration>,
+}
+
+/// How often somebody may try.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Without it nothing is counted.
+    pub enabled: bool,
+    /// Wrong passwords for one account.
+    pub account: Rate,
+    /// Wrong passwords for one account in thirty days.
+    pub account_monthly: u32,
+    /// Wrong passwords for one account from a device that signed in to it before.
+    pub device: Rate,
+    /// Wrong passwords from one address.
+    pub address: Rate,
+    /// Wrong passwords from one network.
+    pub network: Rate,
+    /// New accounts from one address.
+    pub register: Rate,
+    /// New accounts from one network.
+    pub register_network: Rate,
+    /// Refreshes of one session.
+    pub refresh: Rate,
+    /// Bad tokens from one address.
+    pub bad_token: Rate,
+    /// GraphQL requests from one address.
+    pub request: Rate,
 }
 
 /// What passwords must be, and how they are hashed.
@@ -145,6 +176,8 @@ pub struct Passwords {
     pub queue: usize,
     /// How long they wait at most.
     pub deadline: Duration,
+    /// How long a failed sign-in takes at least.
+    pub failure_floor: Duration,
 }
 
 /// Why the configuration cannot be used.

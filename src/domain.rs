@@ -11,4 +11,5 @@ pub mod origin;
 pub mod password;
 pub mod rotation;
 pub mod session;
+pub mod throttle;
 pub mod user;

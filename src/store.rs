@@ -12,6 +12,7 @@ mod entity;
 mod error;
 pub mod sessions;
 pub mod signing_keys;
+pub mod throttles;
 pub mod users;
 
 use std::{

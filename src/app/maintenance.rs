@@ -2,13 +2,20 @@
 
 use std::sync::Arc;
 
+use anyhow::Context;
+
 pub use crate::auth::{
     keys::{KeyInfo, Keys, PUBLISHED_BEFORE_USE},
     restore::Fenced,
 };
 
 use super::{Surroundings, journal, open_keys, open_store, schema, server_secrets, settings};
-use crate::{auth::restore, config::Config, store::Store};
+use crate::{
+    auth::{limits::Limits, restore},
+    config::Config,
+    domain::origin::Origin,
+    store::{Store, users},
+};
 
 /// Ends every session of a database that was restored from a backup; see [`restore`].
 ///
@@ -41,6 +48,29 @@ pub async fn prune(config: &Config, surroundings: Surroundings) -> anyhow::Resul
 pub async fn keys(config: &Config, surroundings: &Surroundings) -> anyhow::Result<Keys> {
     let secrets = Arc::new(server_secrets(config)?);
     open_keys(&open(config).await?, &secrets, surroundings).await
+}
+
+/// Lets new devices sign in to an account again, which too many wrong passwords had closed to them. It needs the server
+/// secret: what is counted is named by it.
+///
+/// # Errors
+/// When there is no such account, or the database cannot be opened.
+pub async fn open_sign_in(
+    config: &Config,
+    surroundings: &Surroundings,
+    identifier: &str,
+) -> anyhow::Result<()> {
+    let secrets = Arc::new(server_secrets(config)?);
+    let store = open(config).await?;
+    let clock = Arc::clone(&surroundings.clock);
+    let limits = Limits::new(store.clone(), clock, &secrets, settings::limits(config));
+    let identifier = identifier.parse().context("this is no email address or username")?;
+    let found = users::find_credential(&store, &identifier).await?.context("there is no such account")?;
+    let journal = journal(&store, surroundings);
+    limits.open(&journal, &found.user, &Origin::command_line()).await?;
+    drop((limits, journal));
+    store.close().await?;
+    Ok(())
 }
 
 async fn open(config: &Config) -> anyhow::Result<Store> {

@@ -6,10 +6,14 @@ use url::Url;
 
 use super::workers::Schedule;
 use crate::{
-    auth::{AuthSettings, housekeeping::Housekeeping},
+    auth::{
+        AuthSettings,
+        housekeeping::Housekeeping,
+        limits::{AddressLimits, Guessing, LimitSettings},
+    },
     config::{Config, Database},
     crypto::{hasher::HasherSettings, jwt::AccessTokenSettings},
-    domain::{password::PasswordPolicy, rotation::RotationPolicy},
+    domain::{password::PasswordPolicy, rotation::RotationPolicy, throttle::Rate},
     graphql::GraphQLSettings,
     http::HttpSettings,
     store::StoreSettings,
@@ -76,6 +80,39 @@ pub(super) fn auth_settings(config: &Config) -> AuthSettings {
             race_window: config.tokens.race_window,
             retry_window: config.tokens.retry_window,
             cookie_keep: config.tokens.cookie_keep,
+        },
+        failure_floor: config.passwords.failure_floor,
+        reauthenticate_after: config.sessions.reauthenticate_after,
+    }
+}
+
+/// Beyond the budget of a month, an account takes one guess an hour, and none after so many in a row (NIST SP 800-63B §5.2.2).
+const BEYOND_BUDGET: Duration = Duration::from_hours(1);
+const MOST_FAILURES: i32 = 100;
+const MONTH: Duration = Duration::from_hours(30 * 24);
+
+pub(super) fn limits(config: &Config) -> LimitSettings {
+    let limits = &config.limits;
+    // Half of it at once and half over the month: no thirty days see more than the whole.
+    let at_once = limits.account_monthly / 2;
+    let over_the_month = limits.account_monthly - at_once;
+    LimitSettings {
+        enabled: limits.enabled,
+        account: Guessing {
+            rate: limits.account,
+            budget: Rate { burst: at_once, refill: MONTH / over_the_month },
+            beyond_budget: BEYOND_BUDGET,
+            most_failures: MOST_FAILURES,
+        },
+        device: limits.device,
+        session: limits.refresh,
+        address: AddressLimits {
+            guesses: limits.address,
+            network_guesses: limits.network,
+            registrations: limits.register,
+            network_registrations: limits.register_network,
+            bad_tokens: limits.bad_token,
+            requests: limits.request,
         },
     }
 }

@@ -66,7 +66,7 @@ pub struct NewAccount<'a> {
 /// An account whose input was checked and whose password was hashed, not yet stored.
 pub(super) struct PreparedAccount {
     pub(super) user: User,
-    password_hash: SecretString,
+    pub(super) password_hash: SecretString,
     origin: Origin,
 }
 

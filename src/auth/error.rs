@@ -1,5 +1,7 @@
 //! Why an intent was not fulfilled.
 
+use std::time::Duration;
+
 use thiserror::Error;
 
 use crate::{
@@ -32,6 +34,15 @@ pub enum AuthError {
     /// The refresh token had been replaced and came from a second holder; its session was ended.
     #[error("the refresh token was reused")]
     RefreshTokenReused,
+    /// Too many attempts. Nothing was looked at, and nothing was changed.
+    #[error("too many attempts")]
+    RateLimited {
+        /// After this long there may be another one.
+        retry_after: Duration,
+    },
+    /// It is too long ago that the caller signed in.
+    #[error("a recent sign-in is needed")]
+    ReauthenticationRequired,
     /// The answer to one refresh was given again too often. Nothing was changed.
     #[error("the answer to a refresh was asked for too often")]
     TooManyReplays,
@@ -41,6 +52,11 @@ pub enum AuthError {
 }
 
 impl AuthError {
+    /// Over a limit for so long.
+    pub(super) fn limited(retry_after: Duration) -> Self {
+        Self::RateLimited { retry_after }
+    }
+
     /// Whether the session of a refused refresh token is over for good. A race, a limit or a fault is no reason to
     /// forget it.
     #[must_use]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{
     clock::Clock,
-    store::{Store, StoreError, audit, cluster, sessions},
+    store::{Store, StoreError, audit, cluster, sessions, throttles},
 };
 
 /// How much is deleted, and how fast.
@@ -21,6 +21,9 @@ pub struct Housekeeping {
 /// Rows of one statement: it holds locks, and SQLite's only writer, for as long as it takes.
 const BATCH: u32 = 250;
 
+/// For so long guesses are remembered: much longer than the thirty days of their budget.
+const KEEP_COUNTS: Duration = Duration::from_hours(90 * 24);
+
 impl Housekeeping {
     /// Deletes until nothing is left to delete, or `deadline` has passed since it began; returns how many rows.
     ///
@@ -34,13 +37,14 @@ impl Housekeeping {
     ) -> Result<u64, StoreError> {
         let begin = tokio::time::Instant::now();
         let batch = self.rows_per_second.min(BATCH);
-        // Both kinds of what `sessions::prune` deletes, and events, each a batch.
-        let pause = Duration::from_secs(3) * batch / self.rows_per_second;
+        // Both kinds of what `sessions::prune` deletes, events, and counts, each a batch.
+        let pause = Duration::from_secs(4) * batch / self.rows_per_second;
         let mut pruned = 0;
         loop {
             let (now, batch) = (clock.now(), u64::from(batch));
             let rows = sessions::prune(store, now - self.keep_ended, batch).await?
-                + audit::prune(store, now - self.keep_events, batch).await?;
+                + audit::prune(store, now - self.keep_events, batch).await?
+                + throttles::prune(store, now - KEEP_COUNTS, batch).await?;
             pruned += rows;
             if rows == 0 || deadline.is_some_and(|deadline| begin.elapsed() + pause >= deadline) {
                 return Ok(pruned);

@@ -1,13 +1,17 @@
 //! Signing in with a password.
 
+use std::time::Duration;
+
 use secrecy::SecretString;
+use tokio::time::{Instant, sleep_until};
 
 use super::{
     Auth, SignedIn, Start,
     error::{AuthError, Fault},
+    limits::{Charge, Target, canonical},
 };
 use crate::{
-    crypto::hasher::Verdict,
+    crypto::{device_token::DeviceId, entropy::random, hasher::Verdict},
     domain::{
         audit::{Action, Fact},
         origin::Origin,
@@ -23,6 +27,8 @@ pub struct Login {
     pub identifier: String,
     /// The password, as typed.
     pub password: SecretString,
+    /// What an earlier sign-in left on this device.
+    pub device_token: Option<SecretString>,
     /// How the session is to begin.
     pub start: Start,
 }
@@ -31,20 +37,44 @@ pub struct Login {
 ///
 /// # Errors
 /// [`AuthError::InvalidCredentials`], which never says which of the two is wrong and takes as long for an
-/// account that does not exist; [`AuthError::AccountBlocked`] once the password was right; [`Fault::Contended`] when
-/// the account changed meanwhile.
+/// account that does not exist; [`AuthError::RateLimited`] before the password is looked at;
+/// [`AuthError::AccountBlocked`] once the password was right; [`Fault::Contended`] when the account changed meanwhile.
 pub async fn login(auth: &Auth, request: Login) -> Result<SignedIn, AuthError> {
-    let origin = Origin::from(&request.start.device);
-    let user = auth.prove_password(&request.identifier, &request.password, &origin).await?;
+    let answer_at = Instant::now() + auth.settings.failure_floor;
+    let outcome = sign_in(auth, request).await;
+    // By a timer, so that what a failure is about cannot be told from how long it takes.
+    if matches!(outcome, Err(AuthError::InvalidCredentials)) && auth.settings.failure_floor > Duration::ZERO {
+        sleep_until(answer_at).await;
+    }
+    outcome
+}
+
+async fn sign_in(auth: &Auth, request: Login) -> Result<SignedIn, AuthError> {
+    let Start { delivery, device, replaced_cookie } = request.start;
+    let origin = Origin::from(&device);
+    let guess = Guess {
+        identifier: &request.identifier,
+        password: &request.password,
+        device_token: request.device_token.as_ref(),
+        origin: &origin,
+    };
+    let Proven { user, password_hash, device_id, charge } = auth.prove_password(&guess).await?;
+    let (owner, spent) = (&user, &charge);
     if user.blocked() {
-        auth.journal().write(Fact::new(Action::LoginBlocked, &origin).of(user.id)).await?;
+        let blocked = || Fact::new(Action::LoginBlocked, &origin).of(owner.id);
+        auth.journal()
+            .transaction(|tx, notes| async move {
+                notes.add(blocked());
+                auth.limits.was_right(&tx, spent, owner).await
+            })
+            .await?;
+        auth.limits.was_right_from(&charge);
         return Err(AuthError::AccountBlocked);
     }
-    let Start { delivery, device, replaced_cookie } = request.start;
     let session = auth.new_session(&user, delivery, device);
     let access_token = auth.sign_access_token(&session, &user)?;
 
-    let (owner, begun) = (&user, &session);
+    let begun = &session;
     auth.journal()
         .transaction(|tx, notes| async move {
             // While the password was being compared it may have been changed, or the account blocked, or everybody
@@ -52,67 +82,150 @@ pub async fn login(auth: &Auth, request: Login) -> Result<SignedIn, AuthError> {
             if !users::hold_at(&tx, owner.id, owner.auth_epoch).await? {
                 return Err(Fault::Contended.into());
             }
+            auth.limits.was_right(&tx, spent, owner).await?;
             auth.store_session(&tx, begun, &notes).await
         })
         .await?;
 
+    auth.limits.was_right_from(&charge);
     auth.end_replaced(&session, replaced_cookie).await;
-    auth.signed_in(session, user, access_token)
+    let device_id = device_id.unwrap_or_else(|| random(&**auth.entropy()));
+    let device_token = auth.device_tokens.issue(device_id, user.id, &password_hash);
+    Ok(SignedIn { device_token, ..auth.signed_in(session, user, access_token)? })
+}
+
+/// Somebody says who they are.
+struct Guess<'a> {
+    identifier: &'a str,
+    password: &'a SecretString,
+    device_token: Option<&'a SecretString>,
+    origin: &'a Origin,
+}
+
+/// A guess that was right.
+struct Proven {
+    /// With the epoch of the moment before the password was compared.
+    user: User,
+    /// The hash that the user has now.
+    password_hash: SecretString,
+    /// The device that was recognised.
+    device_id: Option<DeviceId>,
+    /// What the guess took from the limits.
+    charge: Charge,
 }
 
 impl Auth {
-    /// The user whom identifier and password name, with the epoch of the moment before the password was compared.
-    async fn prove_password(
-        &self,
-        identifier: &str,
-        password: &SecretString,
-        origin: &Origin,
-    ) -> Result<User, AuthError> {
-        let offered = Plaintext::offered(password).ok_or(AuthError::InvalidCredentials)?;
-        let credential = match identifier.parse::<Identifier>() {
+    /// The user whom identifier and password name. The limits are asked first: whoever is over one learns nothing about the
+    /// password and costs no hash.
+    async fn prove_password(&self, guess: &Guess<'_>) -> Result<Proven, AuthError> {
+        let offered = Plaintext::offered(guess.password).ok_or(AuthError::InvalidCredentials)?;
+        let from_address = self.limits.guess_from(guess.origin.address);
+        if guess.device_token.is_none()
+            && let Err(limited) = from_address
+        {
+            return Err(limited);
+        }
+        let credential = match guess.identifier.parse::<Identifier>() {
             Ok(identifier) => users::find_credential(self.store(), &identifier).await?,
             Err(_) => None,
         };
-        let Some(credential) = credential else {
-            self.accounts.hasher.verify_nothing(offered).await?;
-            self.journal().write(Fact::new(Action::LoginFailed, origin)).await?;
-            return Err(AuthError::InvalidCredentials);
-        };
-        if let Err(error) = self.check_password(&credential, offered, password).await {
-            if matches!(error, AuthError::InvalidCredentials) {
-                self.journal().write(Fact::new(Action::LoginFailed, origin).of(credential.user.id)).await?;
+        let device_id = guess.device_token.zip(credential.as_ref()).and_then(|(token, credential)| {
+            self.device_tokens.recognise(token, credential.user.id, &credential.password_hash)
+        });
+        let account = canonical(guess.identifier);
+        let (target, charge) =
+            self.charge(credential.as_ref().zip(device_id), &account, from_address).await?;
+
+        let verdict = match &credential {
+            Some(credential) => {
+                self.accounts.hasher.verify(offered, credential.password_hash.clone()).await?
             }
+            None => self.accounts.hasher.verify_nothing(offered).await.map(|()| Verdict::Wrong)?,
+        };
+        match (credential, verdict) {
+            (Some(credential), Verdict::Right { outdated }) => {
+                let renewed =
+                    if outdated { self.renew_hash(&credential, guess.password).await } else { None };
+                let Credential { user, password_hash } = credential;
+                let password_hash = renewed.unwrap_or(password_hash);
+                Ok(Proven { user, password_hash, device_id, charge })
+            }
+            (credential, Verdict::Wrong | Verdict::Right { .. }) => {
+                self.note_wrong(target, credential.as_ref(), guess.origin).await?;
+                Err(AuthError::InvalidCredentials)
+            }
+        }
+    }
+
+    /// Takes what a guess costs. A device that is known pays from its own bucket, even when its address is over a limit;
+    /// when that is empty, it is like any other.
+    async fn charge<'a>(
+        &self,
+        known: Option<(&Credential, DeviceId)>,
+        account: &'a str,
+        from_address: Result<Charge, AuthError>,
+    ) -> Result<(Target<'a>, Charge), AuthError> {
+        if let Some((credential, device)) = known {
+            let target = Target::Device(credential.user.id, device);
+            let mut charge = Charge::default();
+            match self.limits.guess_at(target, &mut charge).await {
+                Err(AuthError::RateLimited { .. }) => {}
+                Err(error) => return Err(error),
+                Ok(()) => {
+                    // A wrong password costs its address nothing then: only this device can guess in this way.
+                    if let Ok(unused) = from_address {
+                        self.limits.was_right_from(&unused);
+                    }
+                    return Ok((target, charge));
+                }
+            }
+        }
+        let (target, mut charge) = (Target::Account(account), from_address?);
+        if let Err(error) = self.limits.guess_at(target, &mut charge).await {
+            // What was not looked at was no guess of this address.
+            self.limits.was_right_from(&charge);
             return Err(error);
         }
-        Ok(credential.user)
+        Ok((target, charge))
     }
 
-    /// Compares a password with a stored hash, and renews the hash when it was made with other parameters.
-    async fn check_password(
+    async fn note_wrong(
         &self,
-        credential: &Credential,
-        offered: Plaintext,
-        typed: &SecretString,
+        target: Target<'_>,
+        credential: Option<&Credential>,
+        origin: &Origin,
     ) -> Result<(), AuthError> {
-        match self.accounts.hasher.verify(offered, credential.password_hash.clone()).await? {
-            Verdict::Wrong => Err(AuthError::InvalidCredentials),
-            Verdict::Right { outdated: false } => Ok(()),
-            Verdict::Right { outdated: true } => {
-                if let Err(error) = self.renew_hash(credential, typed).await {
-                    tracing::warn!(error = %error, user_id = %credential.user.id, "a password hash was not renewed");
-                }
-                Ok(())
-            }
-        }
+        let about = |action| {
+            let fact = Fact::new(action, origin);
+            credential.map_or(fact.clone(), |credential| fact.of(credential.user.id))
+        };
+        let closed = self.limits.was_wrong(target, origin.address).await?;
+        let (failed, closed) = (about(Action::LoginFailed), closed.then(|| about(Action::LoginClosed)));
+        let facts = [Some(failed), closed];
+        let facts = &facts;
+        self.journal()
+            .transaction(|_, notes| async move {
+                notes.extend(facts.iter().flatten().cloned());
+                Ok::<_, AuthError>(())
+            })
+            .await
     }
 
-    async fn renew_hash(&self, credential: &Credential, typed: &SecretString) -> Result<(), AuthError> {
-        let Some(password) = Plaintext::offered(typed) else { return Ok(()) };
-        let renewed = self.accounts.hasher.hash(password).await?;
-        let (id, old, new) = (credential.user.id, &credential.password_hash, &renewed);
-        self.store()
-            .transaction(|tx| async move { users::replace_password_hash(&tx, id, old, new).await })
-            .await?;
-        Ok(())
+    /// Renews a hash that was made with other parameters. That it cannot be is no reason to refuse a right password.
+    async fn renew_hash(&self, credential: &Credential, typed: &SecretString) -> Option<SecretString> {
+        let renewed = async {
+            let Some(password) = Plaintext::offered(typed) else { return Ok(None) };
+            let renewed = self.accounts.hasher.hash(password).await?;
+            let (id, old, new) = (credential.user.id, &credential.password_hash, &renewed);
+            let replaced = self
+                .store()
+                .transaction(|tx| async move { users::replace_password_hash(&tx, id, old, new).await })
+                .await?;
+            Ok::<_, AuthError>(replaced.then_some(renewed))
+        };
+        renewed.await.unwrap_or_else(|error| {
+            tracing::warn!(error = %error, user_id = %credential.user.id, "a password hash was not renewed");
+            None
+        })
     }
 }

@@ -41,11 +41,22 @@ const RETRY_KEY_MAX: usize = 128;
 ///
 /// # Errors
 /// [`AuthError::RefreshTokenReused`] after the session was ended for it; [`AuthError::RefreshTokenInvalid`] for
-/// whatever cannot be refreshed. Neither is ever the answer to a fault.
+/// whatever cannot be refreshed. Neither is ever the answer to a fault. [`AuthError::RateLimited`] changes nothing.
 pub async fn refresh(auth: &Auth, request: Refresh) -> Result<SignedIn, AuthError> {
+    let address = request.origin.address;
+    let outcome = exchange(auth, request).await;
+    if matches!(outcome, Err(AuthError::RefreshTokenInvalid)) {
+        auth.limits.bad_token(address)?;
+    }
+    outcome
+}
+
+async fn exchange(auth: &Auth, request: Refresh) -> Result<SignedIn, AuthError> {
     let retry_hash = request.retry_key.as_ref().map(hash_retry_key).transpose()?;
     // Garbage ends here, before the database hears of it.
     let token = auth.refresh_tokens.open(&request.token).ok_or(AuthError::RefreshTokenInvalid)?;
+
+    auth.limits.refresh(token.session_id())?;
 
     for _ in 0..TRIES {
         let (session, user) =

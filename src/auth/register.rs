@@ -7,7 +7,7 @@ use super::{
     accounts::{self, NewAccount},
     error::AuthError,
 };
-use crate::domain::origin::Origin;
+use crate::{crypto::entropy::random, domain::origin::Origin};
 
 /// What a registration brings along.
 pub struct Register {
@@ -24,11 +24,12 @@ pub struct Register {
 /// Makes an account and signs it in, both or neither.
 ///
 /// # Errors
-/// [`AuthError::Forbidden`] when registration is closed; invalid input, all of it at once.
+/// [`AuthError::Forbidden`] when registration is closed; [`AuthError::RateLimited`]; invalid input, all of it at once.
 pub async fn register(auth: &Auth, request: Register) -> Result<SignedIn, AuthError> {
     if !auth.settings.registration_open {
         return Err(AuthError::Forbidden);
     }
+    auth.limits.registration(request.start.device.ip)?;
     let account = auth
         .accounts
         .prepare(NewAccount {
@@ -52,5 +53,7 @@ pub async fn register(auth: &Auth, request: Register) -> Result<SignedIn, AuthEr
         .await?;
 
     auth.end_replaced(&session, replaced_cookie).await;
-    auth.signed_in(session, account.user, access_token)
+    let device_id = random(&**auth.entropy());
+    let device_token = auth.device_tokens.issue(device_id, account.user.id, &account.password_hash);
+    Ok(SignedIn { device_token, ..auth.signed_in(session, account.user, access_token)? })
 }

@@ -92,13 +92,17 @@ pub struct Revoke {
 /// Ends sessions of the caller, or of another user with the permission for it. Returns those that it ended.
 ///
 /// # Errors
-/// [`AuthError::Forbidden`] for the sessions of another user without the permission; [`AuthError::CallerSignedOut`]
+/// [`AuthError::Forbidden`] for the sessions of another user without the permission, and
+/// [`AuthError::ReauthenticationRequired`] with it when the sign-in is too long ago; [`AuthError::CallerSignedOut`]
 /// when another call ended the caller's session first.
 pub async fn revoke(auth: &Auth, caller: &Caller, request: Revoke) -> Result<Vec<Session>, AuthError> {
     let owner = request.user_id.unwrap_or(caller.user.id);
     let own = owner == caller.user.id;
     if !own && !caller.may(Permission::UsersWrite) {
         return Err(AuthError::Forbidden);
+    }
+    if !own {
+        auth.require_recent_sign_in(caller)?;
     }
     let reason = if own { EndReason::RevokedByUser } else { EndReason::RevokedByAdmin };
     let selection = match request.scope {

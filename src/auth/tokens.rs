@@ -39,6 +39,8 @@ pub struct SignedIn {
     pub refresh_token: SecretString,
     /// How long the session lives unless it is refreshed.
     pub refresh_expires_in: Duration,
+    /// Proves at the next sign-in that this device has signed in before; after a refresh there is none.
+    pub device_token: Option<SecretString>,
     /// The session.
     pub session: Session,
     /// Its user.
@@ -125,6 +127,7 @@ impl Auth {
             expires_in: self.access_tokens.ttl(),
             refresh_token,
             refresh_expires_in: until(session.ends_at(self.accounts.idle_timeout), self.clock().now()),
+            device_token: None,
             session,
             user,
         })

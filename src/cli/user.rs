@@ -10,6 +10,7 @@ use crate::{
     app::{
         Surroundings,
         admin::{Admin, SessionRow, UserRow},
+        maintenance,
     },
     config::Config,
 };
@@ -43,6 +44,11 @@ pub(super) enum Command {
     },
     /// Let a blocked account be used again
     Unblock {
+        /// Email address or username
+        user: String,
+    },
+    /// Let new devices sign in to an account again, after too many wrong passwords; needs the server secret
+    Unlock {
         /// Email address or username
         user: String,
     },
@@ -83,6 +89,10 @@ pub(super) async fn run(command: Command, config: &Config) -> anyhow::Result<()>
         Command::Unblock { user } => {
             admin.unblock(&user).await?;
             output::line(format!("Unblocked {user}."));
+        }
+        Command::Unlock { user } => {
+            maintenance::open_sign_in(config, &Surroundings::default(), &user).await?;
+            output::line(format!("New devices can sign in as {user} again."));
         }
         Command::Sessions { user, json } => {
             let sessions = admin.sessions(&user).await?;

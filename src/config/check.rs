@@ -7,10 +7,10 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::{
-    Config, ConfigError, Database, Housekeeping, Passwords, Profile, Sessions, Tokens,
-    raw::{Raw, RawDatabase, RawHousekeeping, RawPasswords, RawSessions, RawTokens},
+    Config, ConfigError, Database, Housekeeping, Limits, Passwords, Profile, Sessions, Tokens,
+    raw::{Raw, RawDatabase, RawHousekeeping, RawLimits, RawPasswords, RawSessions, RawTokens},
 };
-use crate::domain::session::Delivery;
+use crate::domain::{session::Delivery, throttle::Rate};
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_hours(1);
@@ -57,6 +57,7 @@ impl Raw {
             passwords: self.passwords.check()?,
             housekeeping: self.housekeeping.check()?,
             audit_keep: within("audit.keep", Duration::from_secs(self.audit.keep), HOUR..=TEN_YEARS)?,
+            limits: self.limits.check()?,
             registration_open: self.registration.open,
             explorer: self.graphql.explorer.unwrap_or(dev),
             introspection: self.graphql.introspection.unwrap_or(dev),
@@ -141,6 +142,12 @@ impl RawSessions {
                 Duration::from_secs(self.keep_ended),
                 Duration::ZERO..=TEN_YEARS,
             )?,
+            reauthenticate_after: Some(within(
+                "sessions.reauthenticate_after",
+                Duration::from_secs(self.reauthenticate_after),
+                Duration::ZERO..=24 * HOUR,
+            )?)
+            .filter(|limit| !limit.is_zero()),
         })
     }
 }
@@ -157,8 +164,51 @@ impl RawPasswords {
             workers: within("passwords.workers", self.workers, 0..=256)?,
             queue: within("passwords.queue", self.queue, 1..=10_000)?,
             deadline: within("passwords.deadline_ms", deadline, Duration::from_millis(1)..=MAX_WINDOW)?,
+            failure_floor: within(
+                "passwords.failure_floor_ms",
+                Duration::from_millis(self.failure_floor_ms),
+                Duration::ZERO..=5 * SECOND,
+            )?,
         })
     }
+}
+
+impl RawLimits {
+    fn check(self) -> Result<Limits, ConfigError> {
+        Ok(Limits {
+            enabled: self.enabled,
+            account: rate("limits.account_burst", self.account_burst, self.account_refill)?,
+            account_monthly: within("limits.account_monthly", self.account_monthly, 2..=10_000)?,
+            device: rate("limits.device_burst", self.device_burst, self.device_refill)?,
+            address: rate("limits.address_burst", self.address_burst, self.address_refill)?,
+            network: rate("limits.network_burst", self.network_burst, self.network_refill)?,
+            register: rate("limits.register_burst", self.register_burst, self.register_refill)?,
+            register_network: rate(
+                "limits.register_network_burst",
+                self.register_network_burst,
+                self.register_network_refill,
+            )?,
+            refresh: rate("limits.refresh_burst", self.refresh_burst, self.refresh_refill)?,
+            bad_token: rate("limits.bad_token_burst", self.bad_token_burst, self.bad_token_refill)?,
+            request: Rate {
+                refill: within(
+                    "limits.request_refill_ms",
+                    Duration::from_millis(self.request_refill_ms),
+                    Duration::from_millis(1)..=MAX_WINDOW,
+                )?,
+                ..rate("limits.request_burst", self.request_burst, 1)?
+            },
+        })
+    }
+}
+
+/// Both halves of a limit; `key` names the first, the second stands beside it.
+fn rate(key: &'static str, burst: u32, refill: u64) -> Result<Rate, ConfigError> {
+    let refill = Duration::from_secs(refill);
+    if !(SECOND..=24 * HOUR).contains(&refill) {
+        return Err(ConfigError::invalid(key, &"its refill must be from 1 to 86400 seconds"));
+    }
+    Ok(Rate { burst: within(key, burst, 1..=100_000)?, refill })
 }
 
 /// The scheme only: what is behind it may hold a password, and is parsed by the one who connects.

@@ -58,6 +58,7 @@ pub(super) struct RawSessions {
     pub(super) max_per_user: u64,
     pub(super) default_delivery: String,
     pub(super) keep_ended: u64,
+    pub(super) reauthenticate_after: u64,
 }
 
 #[derive(Deserialize)]
@@ -70,6 +71,7 @@ pub(super) struct RawPasswords {
     pub(super) workers: usize,
     pub(super) queue: usize,
     pub(super) deadline_ms: u64,
+    pub(super) failure_floor_ms: u64,
 }
 
 #[derive(Deserialize)]
@@ -99,12 +101,29 @@ pub(super) struct RawGraphQL {
     pub(super) introspection: Option<bool>,
 }
 
-/// There are no rate limits yet; the switch is taken so that a deployment can set it today.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawLimits {
-    #[serde(rename = "enabled")]
-    pub(super) _enabled: bool,
+    pub(super) enabled: bool,
+    pub(super) account_burst: u32,
+    pub(super) account_refill: u64,
+    pub(super) account_monthly: u32,
+    pub(super) device_burst: u32,
+    pub(super) device_refill: u64,
+    pub(super) address_burst: u32,
+    pub(super) address_refill: u64,
+    pub(super) network_burst: u32,
+    pub(super) network_refill: u64,
+    pub(super) register_burst: u32,
+    pub(super) register_refill: u64,
+    pub(super) register_network_burst: u32,
+    pub(super) register_network_refill: u64,
+    pub(super) refresh_burst: u32,
+    pub(super) refresh_refill: u64,
+    pub(super) bad_token_burst: u32,
+    pub(super) bad_token_refill: u64,
+    pub(super) request_burst: u32,
+    pub(super) request_refill_ms: u64,
 }
 
 impl Default for Raw {
@@ -165,6 +184,7 @@ impl Default for RawSessions {
             max_per_user: 50,
             default_delivery: "BODY".to_owned(),
             keep_ended: 2_592_000,
+            reauthenticate_after: 300,
         }
     }
 }
@@ -180,6 +200,7 @@ impl Default for RawPasswords {
             workers: 0,
             queue: 64,
             deadline_ms: 2_000,
+            failure_floor_ms: 300,
         }
     }
 }
@@ -204,7 +225,28 @@ impl Default for RawAudit {
 
 impl Default for RawLimits {
     fn default() -> Self {
-        Self { _enabled: true }
+        Self {
+            enabled: true,
+            account_burst: 10,
+            account_refill: 600,
+            account_monthly: 50,
+            device_burst: 10,
+            device_refill: 180,
+            address_burst: 20,
+            address_refill: 15,
+            network_burst: 200,
+            network_refill: 2,
+            register_burst: 20,
+            register_refill: 360,
+            register_network_burst: 60,
+            register_network_refill: 120,
+            refresh_burst: 60,
+            refresh_refill: 2,
+            bad_token_burst: 60,
+            bad_token_refill: 1,
+            request_burst: 1_000,
+            request_refill_ms: 10,
+        }
     }
 }
 

@@ -157,6 +157,12 @@ impl ApiError {
 /// Seconds; long enough for a full queue to drain.
 const RETRY_AFTER: u32 = 1;
 
+/// Rounded up: whoever comes back earlier has come for nothing.
+fn whole_seconds_up(duration: std::time::Duration) -> u32 {
+    let seconds = duration.as_millis().div_ceil(1000).max(1);
+    u32::try_from(seconds).unwrap_or(u32::MAX)
+}
+
 impl From<Unidentified> for ApiError {
     fn from(why: Unidentified) -> Self {
         Self::unauthenticated(match why {
@@ -191,6 +197,14 @@ impl From<AuthError> for ApiError {
                 let error = Self::new(ErrorCode::RateLimited, "The same refresh was repeated too often.");
                 Self { retry_after: Some(RETRY_AFTER), ..error }
             }
+            AuthError::RateLimited { retry_after } => {
+                let error = Self::new(ErrorCode::RateLimited, "Too many attempts; try again later.");
+                Self { retry_after: Some(whole_seconds_up(retry_after)), ..error }
+            }
+            AuthError::ReauthenticationRequired => Self::new(
+                ErrorCode::ReauthenticationRequired,
+                "It is too long ago that you signed in; sign in again, then repeat this.",
+            ),
             AuthError::Fault(fault) => fault.into(),
         }
     }

@@ -15,6 +15,10 @@ pub(super) struct LoginInput {
     pub(super) delivery: Option<TokenDelivery>,
     /// Shown in the list of sessions.
     pub(super) device_name: Option<String>,
+    /// The `deviceToken` of an earlier sign-in on this device; nothing in cookie delivery. With it, wrong passwords that others
+    /// try cannot keep this device out.
+    #[graphql(secret)]
+    pub(super) device_token: Option<SecretString>,
 }
 
 /// A new account.

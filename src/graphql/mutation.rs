@@ -14,7 +14,7 @@ use super::{
         User, auth,
         payloads::{
             AuthPayload, ChangePasswordPayload, EMAIL_VERIFICATION_REQUIRED, LogoutPayload, RegisterPayload,
-            RevokeSessionsPayload,
+            RevokeSessionsPayload, hand_out_device_token,
         },
         request,
         sessions::Session,
@@ -25,7 +25,7 @@ use crate::{
         Auth, Start,
         error::{AuthError, FieldError},
         login::{self, Login},
-        password::{self, ChangePassword},
+        password::{self, ChangePassword, Changed},
         refresh::{Refresh, refresh},
         register::{self, Register},
         sessions::{self, Revoke, SignOut, SignedOut},
@@ -42,7 +42,8 @@ impl Mutation {
     async fn login(&self, ctx: &Context<'_>, input: LoginInput) -> Result<AuthPayload, ApiError> {
         let (auth, request) = (auth(ctx)?, request(ctx)?);
         let start = start(auth, request, input.delivery, input.device_name.as_deref())?;
-        let login = Login { identifier: input.identifier, password: input.password, start };
+        let device_token = non_empty(input.device_token).or_else(|| request.device_cookie.clone());
+        let login = Login { identifier: input.identifier, password: input.password, device_token, start };
         Ok(AuthPayload::hand_out(login::login(auth, login).await?, request))
     }
 
@@ -126,10 +127,11 @@ impl Mutation {
             revoke_other_sessions: input.revoke_other_sessions,
             origin: request.origin(),
         };
-        let ended = password::change(auth(ctx)?, caller, change).await?;
+        let Changed { ended, device_token } = password::change(auth(ctx)?, caller, change).await?;
         Ok(ChangePasswordPayload {
             user: User(caller.user.clone()),
             revoked_sessions: ended.into_iter().map(Session::from).collect(),
+            device_token: hand_out_device_token(device_token, caller.session.delivery, request),
         })
     }
 }

@@ -28,6 +28,8 @@ pub struct RequestContext {
     pub caller: Option<Caller>,
     /// The refresh token in the cookie.
     pub cookie: Option<SecretString>,
+    /// The device token in its cookie.
+    pub device_cookie: Option<SecretString>,
     origin_allowed: bool,
     client_address: Option<IpAddr>,
     user_agent: Option<String>,
@@ -40,6 +42,8 @@ pub struct RequestContext {
 pub struct Effects {
     /// What becomes of the cookie.
     pub cookie: Option<CookieEffect>,
+    /// A device token that the browser is to keep.
+    pub device_cookie: Option<SecretString>,
     /// The session that the request was made with, or began.
     pub session_id: Option<SessionId>,
 }
@@ -78,6 +82,12 @@ impl RequestContext {
         Device::described(name, self.user_agent.as_deref(), self.client_address)
     }
 
+    /// The client's address.
+    #[must_use]
+    pub fn client_address(&self) -> Option<IpAddr> {
+        self.client_address
+    }
+
     /// Where the request comes from.
     #[must_use]
     pub fn origin(&self) -> Origin {
@@ -104,6 +114,11 @@ impl RequestContext {
     /// Notes what becomes of the cookie.
     pub fn affect_cookie(&self, effect: CookieEffect) {
         self.lock_effects().cookie = Some(effect);
+    }
+
+    /// Notes a device token that the browser is to keep.
+    pub fn trust_device(&self, token: SecretString) {
+        self.lock_effects().device_cookie = Some(token);
     }
 
     /// Notes the session that the request was made with, or began.

@@ -10,13 +10,27 @@ use crate::graphql::request::CookieEffect;
 /// can plant one.
 pub(super) const NAME: &str = "__Host-keywheel";
 
-/// The refresh token that a browser sent. Cookies of others, whatever bytes they hold, do not get in its way.
+/// Outlives the session: it says that this browser has signed in before, and grants nothing.
+pub(super) const DEVICE: &str = "__Host-keywheel-device";
+const DEVICE_MAX_AGE: time::Duration = time::Duration::days(365);
+
+/// The refresh token that a browser sent.
 pub(super) fn refresh_token(headers: &HeaderMap) -> Option<SecretString> {
+    value_of(NAME, headers)
+}
+
+/// The device token that a browser sent.
+pub(super) fn device_token(headers: &HeaderMap) -> Option<SecretString> {
+    value_of(DEVICE, headers)
+}
+
+/// Cookies of others, whatever bytes they hold, do not get in the way.
+fn value_of(name: &str, headers: &HeaderMap) -> Option<SecretString> {
     headers.get_all(header::COOKIE).iter().find_map(|line| {
         let line = String::from_utf8_lossy(line.as_bytes());
         let ours = Cookie::split_parse(line.as_ref())
             .filter_map(Result::ok)
-            .find(|cookie| cookie.name() == NAME && !cookie.value().is_empty())?;
+            .find(|cookie| cookie.name() == name && !cookie.value().is_empty())?;
         Some(ours.value().to_owned().into())
     })
 }
@@ -27,7 +41,16 @@ pub(super) fn header_for(effect: CookieEffect) -> Option<HeaderValue> {
         CookieEffect::Set { token, max_age } => (token.expose_secret().to_owned(), whole_seconds(max_age)),
         CookieEffect::Clear => (String::new(), time::Duration::ZERO),
     };
-    let cookie = Cookie::build((NAME, value))
+    header_of(NAME, value, max_age)
+}
+
+/// The `Set-Cookie` header that makes a browser keep a device token.
+pub(super) fn device_header(token: &SecretString) -> Option<HeaderValue> {
+    header_of(DEVICE, token.expose_secret().to_owned(), DEVICE_MAX_AGE)
+}
+
+fn header_of(name: &str, value: String, max_age: time::Duration) -> Option<HeaderValue> {
+    let cookie = Cookie::build((name, value))
         .path("/")
         .secure(true)
         .http_only(true)

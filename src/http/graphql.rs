@@ -1,6 +1,6 @@
 //! `/graphql`: from a request to an answer (GraphQL over HTTP).
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use async_graphql::parser::types::OperationType;
 use axum::{
@@ -79,13 +79,18 @@ impl Exchange<'_> {
     }
 
     async fn run(&mut self, body: Body, mut context: RequestContext) -> Result<Response, Refusal> {
+        let address = context.client_address();
+        self.http.auth.limits().request(address).map_err(ApiError::from)?;
         let parameters = self.parameters(body).await?;
         let operation = Operation::read(&parameters.query, parameters.operation_name())?;
         self.report.operation = operation.name().map(str::to_owned);
         operation.check_variables(|name| parameters.has_variable(name))?;
         self.check(&operation)?;
         context.cookie = self.cookie(context.origin_allowed())?;
-        context.caller = self.caller(gate::access(operation.root_fields())).await?;
+        if context.origin_allowed() && self.parts.method == Method::POST {
+            context.device_cookie = cookies::device_token(&self.parts.headers);
+        }
+        context.caller = self.caller(gate::access(operation.root_fields()), address).await?;
         if let Some(caller) = &context.caller {
             context.belongs_to(caller.session_id());
         }
@@ -129,7 +134,7 @@ impl Exchange<'_> {
     }
 
     /// The gate: who makes the request, as far as the request needs to know.
-    async fn caller(&self, access: Access) -> Result<Option<Caller>, Refusal> {
+    async fn caller(&self, access: Access, address: Option<IpAddr>) -> Result<Option<Caller>, Refusal> {
         if access == Access::Public {
             return Ok(None);
         }
@@ -142,6 +147,10 @@ impl Exchange<'_> {
         match found {
             Ok(caller) => Ok(Some(caller)),
             Err(_) if access == Access::Tolerant => Ok(None),
+            Err(Unidentified::Invalid) => {
+                self.http.auth.limits().bad_token(address).map_err(ApiError::from)?;
+                Err(ApiError::from(Unidentified::Invalid).into())
+            }
             Err(why) => Err(ApiError::from(why).into()),
         }
     }
@@ -165,7 +174,8 @@ impl Exchange<'_> {
         } else {
             respond::not_executed(&result, self.media)
         };
-        if let Some(cookie) = effects.cookie.and_then(cookies::header_for) {
+        let device_cookie = effects.device_cookie.as_ref().and_then(cookies::device_header);
+        for cookie in effects.cookie.and_then(cookies::header_for).into_iter().chain(device_cookie) {
             response.headers_mut().append(header::SET_COOKIE, cookie);
         }
         response

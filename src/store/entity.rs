@@ -8,6 +8,7 @@ pub(super) mod audit_events;
 pub(super) mod cluster_state;
 pub(super) mod refresh_sessions;
 pub(super) mod signing_keys;
+pub(super) mod throttles;
 pub(super) mod users;
 
 /// A text column that must not be printed: SeaORM wants every row to be `Debug`.

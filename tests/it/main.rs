@@ -12,6 +12,7 @@ mod cookies;
 mod crashes;
 mod databases;
 mod faults;
+mod guessing;
 mod hashing;
 mod housekeeping;
 mod http;

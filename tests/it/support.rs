@@ -31,7 +31,8 @@ pub(crate) const BOB: &str = "bob@example.com";
 pub(crate) const PASSWORD: &str = "correct horse battery staple";
 
 /// The default cost of a hash is checked by one test; everywhere else a cheap one will do.
-const CHEAP_HASHES: [&str; 2] = ["passwords.memory_kib = 8", "passwords.iterations = 1"];
+const CHEAP_HASHES: [&str; 3] =
+    ["passwords.memory_kib = 8", "passwords.iterations = 1", "passwords.failure_floor_ms = 0"];
 
 /// A server with a database and a clock of its own, and two users.
 pub(crate) struct TestApp {

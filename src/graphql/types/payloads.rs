@@ -1,7 +1,7 @@
 //! What mutations answer.
 
 use async_graphql::SimpleObject;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::{TokenType, User, sessions::Session};
 use crate::{
@@ -22,6 +22,9 @@ pub(in crate::graphql) struct AuthPayload {
     refresh_token: Option<String>,
     /// Seconds until the session ends unless refreshed.
     refresh_expires_in: i32,
+    /// Proves at the next sign-in that this device has signed in before: keep it, also after signing out, and send it then.
+    /// Null after a refresh, and when it was delivered as an HttpOnly cookie.
+    device_token: Option<String>,
     session: Session,
     user: User,
 }
@@ -38,14 +41,34 @@ impl AuthPayload {
                 None
             }
         };
+        let delivery = signed_in.session.delivery;
+        let device_token = hand_out_device_token(signed_in.device_token, delivery, request);
         Self {
             access_token: signed_in.access_token.expose_secret().to_owned(),
             token_type: TokenType::Bearer,
             expires_in: whole_seconds(signed_in.expires_in),
             refresh_token,
             refresh_expires_in: whole_seconds(signed_in.refresh_expires_in),
+            device_token,
             session: signed_in.session.into(),
             user: User(signed_in.user),
+        }
+    }
+}
+
+/// A device token leaves as the refresh token does.
+pub(in crate::graphql) fn hand_out_device_token(
+    token: Option<SecretString>,
+    delivery: Delivery,
+    request: &RequestContext,
+) -> Option<String> {
+    match delivery {
+        Delivery::Body => token.map(|token| token.expose_secret().to_owned()),
+        Delivery::Cookie => {
+            if let Some(token) = token {
+                request.trust_device(token);
+            }
+            None
         }
     }
 }
@@ -87,4 +110,6 @@ pub(in crate::graphql) struct RevokeSessionsPayload {
 pub(in crate::graphql) struct ChangePasswordPayload {
     pub(in crate::graphql) user: User,
     pub(in crate::graphql) revoked_sessions: Vec<Session>,
+    /// In place of the one from the sign-in, which proves nothing with the new password. Null in cookie delivery.
+    pub(in crate::graphql) device_token: Option<String>,
 }

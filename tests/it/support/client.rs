@@ -215,7 +215,9 @@ impl Client {
     fn keep_cookie(&self, reply: &Reply) {
         let Some(jar) = &self.jar else { return };
         for cookie in reply.set_cookies() {
-            let value = cookie.strip_prefix(&format!("{COOKIE}=")).unwrap().split(';').next().unwrap();
+            // The other one that there is says only that a device is known.
+            let Some(cookie) = cookie.strip_prefix(&format!("{COOKIE}=")) else { continue };
+            let value = cookie.split(';').next().unwrap();
             let cleared = cookie.contains("Max-Age=0");
             *jar.lock().unwrap() = (!cleared).then(|| value.to_owned());
         }

@@ -1,0 +1,187 @@
+//! Statements on `throttles`: buckets of tokens that all nodes share.
+
+use std::time::Duration;
+
+use sea_orm::{
+    ActiveValue::Set,
+    ColumnTrait, Condition, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    sea_query::{Expr, OnConflict, SimpleExpr},
+};
+use time::OffsetDateTime;
+
+use super::{
+    Store, StoreError, Tx,
+    entity::throttles::{ActiveModel, Column, Entity},
+    to_millis,
+};
+use crate::domain::throttle::Rate;
+
+/// Names a bucket.
+pub type Key = [u8; 32];
+
+/// How fast guesses at one thing may come.
+#[derive(Debug, Clone, Copy)]
+pub struct Guessing {
+    /// In the short run.
+    pub rate: Rate,
+    /// In the long run.
+    pub budget: Rate,
+    /// Beyond the budget: one each so long.
+    pub beyond_budget: Duration,
+    /// After so many failures without a success: none.
+    pub most_failures: i32,
+}
+
+/// What came of a try to take a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// It was taken.
+    Yes,
+    /// There is none; one comes back after so long.
+    Empty(Duration),
+    /// There were too many failures; none comes back by waiting.
+    Closed,
+}
+
+/// Takes a token, in one statement: of any number of callers no more get one than there are.
+///
+/// # Errors
+/// When the database cannot.
+pub async fn take(
+    store: &Store,
+    key: &Key,
+    guessing: &Guessing,
+    now: OffsetDateTime,
+) -> Result<Taken, StoreError> {
+    let millis = to_millis(now);
+    let allowed = Condition::all()
+        .add(Column::Failures.lt(guessing.most_failures))
+        .add(Column::FullAt.lte(millis.saturating_add(guessing.rate.slack())))
+        .add(
+            Condition::any()
+                .add(Column::BudgetFullAt.lte(millis.saturating_add(guessing.budget.slack())))
+                .add(Column::LastAt.lte(to_millis(now - guessing.beyond_budget))),
+        );
+    let take = || {
+        Entity::update_many()
+            .col_expr(Column::FullAt, one_less(Column::FullAt, &guessing.rate, millis))
+            .col_expr(Column::BudgetFullAt, one_less(Column::BudgetFullAt, &guessing.budget, millis))
+            .col_expr(Column::LastAt, Expr::value(millis))
+            .col_expr(Column::Failures, Expr::col(Column::Failures).add(1))
+            .filter(Column::Key.eq(key.to_vec()))
+            .filter(allowed.clone())
+    };
+    // A crash that loses one of these loses a count; so none waits for the disk.
+    if store.write_on(&store.relaxed, take().into_query()).await? == 1 {
+        return Ok(Taken::Yes);
+    }
+    let Some(row) = Entity::find_by_id(key.to_vec()).one(&store.writer).await? else {
+        insert_full(store, key).await?;
+        let taken = store.write_on(&store.relaxed, take().into_query()).await? == 1;
+        return Ok(if taken { Taken::Yes } else { Taken::Empty(guessing.rate.refill) });
+    };
+    if row.failures >= guessing.most_failures {
+        return Ok(Taken::Closed);
+    }
+    let until = |full_at: i64, rate: &Rate| full_at.saturating_sub(millis.saturating_add(rate.slack()));
+    let short_run = until(row.full_at, &guessing.rate);
+    let budget = until(row.budget_full_at, &guessing.budget);
+    let beyond_budget = row.last_at.saturating_sub(to_millis(now - guessing.beyond_budget));
+    let wait = Ord::max(short_run, Ord::min(budget, beyond_budget));
+    Ok(Taken::Empty(Duration::from_millis(wait.unsigned_abs())))
+}
+
+/// Puts one token back, and forgets the failures: the guess was right.
+///
+/// # Errors
+/// When the database cannot.
+pub async fn put_back(tx: &Tx, key: &Key, guessing: &Guessing) -> Result<(), StoreError> {
+    let (rate, budget) = (guessing.rate.refill_millis(), guessing.budget.refill_millis());
+    Entity::update_many()
+        .col_expr(Column::FullAt, Expr::col(Column::FullAt).sub(rate))
+        .col_expr(Column::BudgetFullAt, Expr::col(Column::BudgetFullAt).sub(budget))
+        .col_expr(Column::Failures, Expr::value(0))
+        .filter(Column::Key.eq(key.to_vec()))
+        .exec(tx.connection())
+        .await?;
+    Ok(())
+}
+
+/// Forgets failures, and nothing else.
+///
+/// # Errors
+/// When the database cannot.
+pub async fn forget_failures(tx: &Tx, keys: &[Key]) -> Result<(), StoreError> {
+    if !keys.is_empty() {
+        Entity::update_many()
+            .col_expr(Column::Failures, Expr::value(0))
+            .filter(Column::Key.is_in(keys.iter().map(|key| key.to_vec())))
+            .filter(Column::Failures.ne(0))
+            .exec(tx.connection())
+            .await?;
+    }
+    Ok(())
+}
+
+/// Fills buckets again, as an administrator may.
+///
+/// # Errors
+/// When the database cannot.
+pub async fn remove(tx: &Tx, keys: &[Key]) -> Result<(), StoreError> {
+    let these = Column::Key.is_in(keys.iter().map(|key| key.to_vec()));
+    Entity::delete_many().filter(these).exec(tx.connection()).await?;
+    Ok(())
+}
+
+/// Failures since the last success.
+///
+/// # Errors
+/// When the database cannot.
+pub async fn failures(store: &Store, key: &Key) -> Result<i32, StoreError> {
+    let found = Entity::find_by_id(key.to_vec()).one(&store.writer).await?;
+    Ok(found.map_or(0, |row| row.failures))
+}
+
+/// Deletes buckets that were last used before a time, at most `limit`; returns how many.
+///
+/// # Errors
+/// When the database cannot.
+pub async fn prune(store: &Store, before: OffsetDateTime, limit: u64) -> Result<u64, StoreError> {
+    let old = Column::LastAt.lt(to_millis(before));
+    let keys: Vec<Vec<u8>> = Entity::find()
+        .select_only()
+        .column(Column::Key)
+        .filter(old.clone())
+        .order_by_asc(Column::LastAt)
+        .limit(limit)
+        .into_tuple()
+        .all(&store.reader)
+        .await?;
+    if keys.is_empty() {
+        return Ok(0);
+    }
+    let delete = Entity::delete_many().filter(Column::Key.is_in(keys)).filter(old);
+    store.write(delete.into_query()).await
+}
+
+/// A bucket that was never used. Another caller may have made it meanwhile.
+async fn insert_full(store: &Store, key: &Key) -> Result<(), StoreError> {
+    let row = ActiveModel {
+        key: Set(key.to_vec()),
+        full_at: Set(0),
+        budget_full_at: Set(0),
+        last_at: Set(0),
+        failures: Set(0),
+    };
+    let untouched = OnConflict::column(Column::Key).update_column(Column::Key).to_owned();
+    store.write(Entity::insert(row).on_conflict(untouched).into_query()).await?;
+    Ok(())
+}
+
+/// `max(column, now) + refill`, with `max` as every database knows it.
+fn one_less(column: Column, rate: &Rate, now: i64) -> SimpleExpr {
+    let refill = rate.refill_millis();
+    Expr::case(Expr::col(column).lt(now), now.saturating_add(refill))
+        .finally(Expr::col(column).add(refill))
+        .into()
+}

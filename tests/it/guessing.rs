@@ -1,0 +1,440 @@
+//! Guessing: what an attacker with many requests, addresses and accounts gets to try, and that the owner is not in the way.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use axum::http::Method;
+use serde_json::{Value, json};
+
+use crate::support::{
+    ALICE, BOB, Client, PASSWORD, Reply, TestApp, client::MODERN, hours, process::keywheel_on, seconds,
+};
+
+/// Only what a test is about limits it.
+const OPEN_ADDRESSES: &str = "limits.address_burst = 100000\nlimits.network_burst = 100000\n";
+const LOGIN: &str = "mutation ($input: LoginInput!) { login(input: $input) {
+    accessToken refreshToken deviceToken session { id } } }";
+
+async fn try_login(client: &Client, identifier: &str, password: &str, device: Option<&str>) -> Reply {
+    let input = json!({ "identifier": identifier, "password": password, "deviceToken": device });
+    client.graphql(LOGIN, json!({ "input": input })).await
+}
+
+/// Wrong guesses, and how they were answered.
+async fn guess(client: &Client, identifier: &str, times: usize) -> BTreeMap<String, usize> {
+    let mut answers = BTreeMap::new();
+    for i in 0..times {
+        let code = try_login(client, identifier, &format!("wrong guess {i}"), None).await.code();
+        *answers.entry(code).or_default() += 1;
+    }
+    answers
+}
+
+fn looked_at(answers: &BTreeMap<String, usize>) -> usize {
+    assert!(
+        answers.keys().all(|code| code == "INVALID_CREDENTIALS" || code == "RATE_LIMITED"),
+        "{answers:?}"
+    );
+    answers.get("INVALID_CREDENTIALS").copied().unwrap_or_default()
+}
+
+async fn device_token(app: &TestApp, identifier: &str) -> String {
+    let reply = try_login(&app.client().peer("203.0.113.200"), identifier, PASSWORD, None).await;
+    reply.data()["login"]["deviceToken"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn an_account_takes_ten_guesses_and_then_one_each_ten_minutes() {
+    for identifier in [ALICE, "nobody@example.com", "no.such.name", "not an identifier at all!"] {
+        let app = TestApp::with(OPEN_ADDRESSES).await;
+        assert_eq!(looked_at(&guess(&app.client(), identifier, 25).await), 10, "{identifier}");
+        app.wait(seconds(599));
+        assert_eq!(looked_at(&guess(&app.client(), identifier, 3).await), 0);
+        app.wait(seconds(1));
+        assert_eq!(looked_at(&guess(&app.client(), identifier, 3).await), 1);
+    }
+}
+
+#[tokio::test]
+async fn who_is_limited_is_told_for_how_long() {
+    let app = TestApp::with(OPEN_ADDRESSES).await;
+    guess(&app.client(), ALICE, 10).await;
+    app.wait(seconds(100));
+    let reply = try_login(&app.client().accepting(MODERN), ALICE, PASSWORD, None).await;
+    assert_eq!((reply.status.as_u16(), reply.code().as_str()), (429, "RATE_LIMITED"));
+    assert_eq!(reply.extensions()["retryAfter"], 500);
+    assert_eq!(reply.header("retry-after"), "500");
+    // The right password makes no difference, and neither does another spelling of the same name.
+    for spelling in ["ALICE@EXAMPLE.COM", " alice@example.com ", "alice@EXAMPLE.com"] {
+        assert_eq!(try_login(&app.client(), spelling, PASSWORD, None).await.code(), "RATE_LIMITED");
+    }
+    app.wait(seconds(500));
+    try_login(&app.client(), ALICE, PASSWORD, None).await.data();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_hundred_guesses_at_once_are_no_more_than_the_burst() {
+    let app = TestApp::with(&format!("{OPEN_ADDRESSES}passwords.queue = 1000\n")).await;
+    let mut guesses = tokio::task::JoinSet::new();
+    for i in 0..200 {
+        let client = app.client().peer(&format!("198.51.{}.{}", i / 100, i % 100));
+        guesses.spawn(async move { try_login(&client, ALICE, &format!("guess {i}"), None).await.code() });
+    }
+    let answers = guesses.join_all().await;
+    assert_eq!(answers.iter().filter(|code| *code == "INVALID_CREDENTIALS").count(), 10, "{answers:?}");
+    assert_eq!(answers.iter().filter(|code| *code == "RATE_LIMITED").count(), 190);
+}
+
+#[tokio::test]
+async fn a_botnet_gets_no_more_than_the_account_allows_and_the_owner_is_not_in_its_way() {
+    let app = TestApp::start().await;
+    let known = device_token(&app, ALICE).await;
+    let live = app.sign_in(ALICE).await;
+    let mut evaluated = 0;
+    for address in 0..100 {
+        let bot = app.client().peer(&format!("198.{}.7.7", 18 + address));
+        evaluated += looked_at(&guess(&bot, ALICE, 5).await);
+    }
+    assert_eq!(evaluated, 10);
+    assert_eq!(try_login(&app.client(), ALICE, PASSWORD, None).await.code(), "RATE_LIMITED");
+
+    try_login(&app.client(), ALICE, PASSWORD, Some(&known)).await.data();
+    app.client().refresh(&live.refresh).await.unwrap();
+    assert!(app.client().bearing(&live.access).is_signed_in().await);
+    let (count, reason) =
+        ("SELECT count(*) FROM refresh_sessions WHERE revoked_at IS NOT NULL", "limits end nothing");
+    assert_eq!(app.database().number(count).await, 0, "{reason}");
+}
+
+#[tokio::test]
+async fn aliases_and_fragments_try_one_password_at_most() {
+    let app = TestApp::start().await;
+    let field = |i: usize| {
+        format!("a{i}: login(input: {{ identifier: \"{ALICE}\", password: \"guess {i}\" }}) {{ expiresIn }} ")
+    };
+    let fields: String = (0..100).map(field).collect();
+    for query in [
+        format!("mutation {{ {fields} }}"),
+        format!("mutation {{ {} ...f }} fragment f on Mutation {{ {} }}", field(1), field(2)),
+    ] {
+        let reply = app.client().query(&query).await;
+        assert_eq!(reply.code(), "OPERATION_TOO_COMPLEX");
+    }
+    let batch = json!([{ "query": "{ __typename }" }, { "query": "{ __typename }" }]).to_string();
+    assert_eq!(app.client().send(Method::POST, "/graphql", batch).await.code(), "BAD_USER_INPUT");
+    assert_eq!(app.database().number("SELECT count(*) FROM throttles").await, 0, "nothing was tried");
+}
+
+#[tokio::test]
+async fn a_right_password_costs_nothing_and_refills_nothing() {
+    let app = TestApp::with(OPEN_ADDRESSES).await;
+    for _ in 0..30 {
+        try_login(&app.client(), BOB, PASSWORD, None).await.data();
+    }
+    guess(&app.client(), ALICE, 9).await;
+    try_login(&app.client(), ALICE, PASSWORD, None).await.data();
+    assert_eq!(looked_at(&guess(&app.client(), ALICE, 5).await), 1, "nine were used, and they stay used");
+}
+
+#[tokio::test]
+async fn an_address_that_signs_in_to_its_own_account_guesses_no_faster() {
+    let app = TestApp::with("limits.account_burst = 1000\n").await;
+    let mut evaluated = 0;
+    for _ in 0..30 {
+        if try_login(&app.client(), BOB, PASSWORD, None).await.json()["errors"].is_null() {
+            evaluated += looked_at(&guess(&app.client(), ALICE, 1).await);
+        }
+    }
+    assert!(evaluated <= 20, "{evaluated}");
+}
+
+#[tokio::test]
+async fn an_address_and_its_network_have_limits_whatever_it_says_about_itself() {
+    let app = TestApp::with(
+        "limits.account_burst = 1000\nlimits.account_monthly = 10000\nlimits.network_burst = 50\n",
+    )
+    .await;
+    // Nobody is trusted to name another address.
+    let mut evaluated = 0;
+    for i in 0..40 {
+        let client = app.client().header("x-forwarded-for", &format!("198.51.100.{i}"));
+        let client =
+            client.header("forwarded", &format!("for=198.51.100.{i}")).header("x-real-ip", "10.0.0.1");
+        evaluated += looked_at(&guess(&client, ALICE, 1).await);
+    }
+    assert_eq!(evaluated, 20);
+    app.wait(seconds(15));
+    assert_eq!(looked_at(&guess(&app.client(), ALICE, 3).await), 1);
+
+    let mut network = 0;
+    for host in 0..10 {
+        network += looked_at(&guess(&app.client().peer(&format!("203.0.113.{host}")), BOB, 10).await);
+    }
+    assert_eq!(network, 50);
+    let mut one_host = 0;
+    for interface in 1..=30 {
+        let client = app.client().peer(&format!("2001:db8:1:2::{interface:x}"));
+        one_host += looked_at(&guess(&client, BOB, 1).await);
+    }
+    assert_eq!(one_host, 20, "an IPv6 client has a whole /64");
+}
+
+#[tokio::test]
+async fn an_address_that_sprays_is_slower() {
+    let app = TestApp::start().await;
+    let client = app.client();
+    for account in 0..10 {
+        assert_eq!(looked_at(&guess(&client, &format!("user{account}@example.com"), 1).await), 1);
+    }
+    let mut evaluated = 0;
+    for account in 10..40 {
+        evaluated += looked_at(&guess(&client, &format!("user{account}@example.com"), 1).await);
+        app.wait(seconds(15));
+    }
+    assert!(evaluated <= 4, "at a tenth of the pace: {evaluated}");
+    app.wait(hours(1));
+    assert_eq!(looked_at(&guess(&client, ALICE, 1).await), 1);
+}
+
+#[tokio::test]
+async fn thirty_days_see_fifty_guesses_and_then_one_an_hour_until_there_were_a_hundred() {
+    let app = TestApp::with(OPEN_ADDRESSES).await;
+    let known = device_token(&app, ALICE).await;
+    let mut evaluated = 0;
+    let mut days = 0;
+    while evaluated < 40 {
+        evaluated += looked_at(&guess(&app.client(), ALICE, 4).await);
+        app.wait(hours(24));
+        days += 1;
+        assert!(days <= 30, "{evaluated} after {days} days");
+    }
+    // What is beyond the budget comes at one an hour.
+    let mut beyond = 0;
+    for _ in 0..200 {
+        beyond += looked_at(&guess(&app.client(), ALICE, 3).await);
+        app.wait(hours(1));
+    }
+    assert_eq!(evaluated + beyond, 100);
+    app.wait(hours(24 * 60));
+    assert_eq!(looked_at(&guess(&app.client(), ALICE, 3).await), 0, "closed to devices that never signed in");
+    assert_eq!(try_login(&app.client(), ALICE, PASSWORD, None).await.code(), "RATE_LIMITED");
+    let closed = "SELECT count(*) FROM audit_events WHERE action = 'login.closed'";
+    assert_eq!(app.database().number(closed).await, 1);
+
+    // The owner's device opens it again.
+    try_login(&app.client(), ALICE, PASSWORD, Some(&known)).await.data();
+    try_login(&app.client(), ALICE, PASSWORD, None).await.data();
+}
+
+#[tokio::test]
+async fn an_administrator_opens_an_account_again() {
+    let app = TestApp::with(OPEN_ADDRESSES).await;
+    guess(&app.client(), ALICE, 12).await;
+    guess(&app.client(), "alice", 12).await;
+    let opened = keywheel_on(app.database(), &["user", "unlock", ALICE]).output().unwrap();
+    assert!(opened.status.success(), "{opened:?}");
+    for name in [ALICE, "alice"] {
+        try_login(&app.client(), name, PASSWORD, None).await.data();
+    }
+    let facts = "SELECT count(*) FROM audit_events WHERE action = 'login.opened'";
+    assert_eq!(app.database().number(facts).await, 1);
+}
+
+#[tokio::test]
+async fn a_device_token_is_no_password_and_runs_out_like_one() {
+    let app = TestApp::with(OPEN_ADDRESSES).await;
+    let known = device_token(&app, ALICE).await;
+    let with_device = async |identifier: &str, password: &str, token: &str| {
+        let reply = try_login(&app.client(), identifier, password, Some(token)).await;
+        if reply.json()["errors"].is_null() { "OK".to_owned() } else { reply.code() }
+    };
+    assert_eq!(with_device(ALICE, "wrong", &known).await, "INVALID_CREDENTIALS");
+    // Ten guesses of the device, then ten more like anybody's.
+    let mut evaluated = 1;
+    for i in 0..40 {
+        evaluated +=
+            usize::from(with_device(ALICE, &format!("wrong {i}"), &known).await == "INVALID_CREDENTIALS");
+    }
+    assert_eq!(evaluated, 20);
+    app.wait(seconds(180));
+    assert_eq!(with_device(ALICE, PASSWORD, &known).await, "OK");
+    // It is of no use at another account, and neither is one that was made up.
+    guess(&app.client(), BOB, 10).await;
+    for token in [known.as_str(), "kwd_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "", "nonsense"] {
+        assert_eq!(with_device(BOB, PASSWORD, token).await, "RATE_LIMITED", "{token}");
+    }
+}
+
+#[tokio::test]
+async fn a_browser_keeps_its_device_token_in_a_cookie_of_its_own() {
+    let app = TestApp::with(OPEN_ADDRESSES).await;
+    let browser = app.browser();
+    let input = json!({ "identifier": ALICE, "password": PASSWORD, "delivery": "COOKIE" });
+    let reply = browser.graphql(LOGIN, json!({ "input": input })).await;
+    assert_eq!(reply.data()["login"]["deviceToken"], Value::Null);
+    let cookies = reply.set_cookies();
+    let kept = cookies.iter().find(|cookie| cookie.starts_with("__Host-keywheel-device=kwd_")).unwrap();
+    for attribute in ["HttpOnly", "Secure", "SameSite=Lax", "Path=/", "Max-Age=31536000"] {
+        assert!(kept.contains(attribute), "{kept}");
+    }
+    assert!(!kept.contains("Domain"));
+    let kept = kept.split(';').next().unwrap();
+
+    guess(&app.client(), ALICE, 10).await;
+    let from = |origin: &str| app.client().at_origin(origin).header("cookie", kept);
+    try_login(&from("http://localhost:4000"), ALICE, PASSWORD, None).await.data();
+    assert_eq!(try_login(&from("https://evil.example"), ALICE, PASSWORD, None).await.code(), "RATE_LIMITED");
+    let signed_out = browser.query("mutation { logout { session { id } } }").await.set_cookies();
+    assert!(signed_out.iter().all(|cookie| !cookie.contains("keywheel-device")), "{signed_out:?}");
+}
+
+#[tokio::test]
+async fn a_new_password_ends_the_trust_in_devices_but_for_the_one_that_set_it() {
+    let app = TestApp::with(OPEN_ADDRESSES).await;
+    let old = device_token(&app, ALICE).await;
+    let session = app.sign_in(ALICE).await;
+    let query = "mutation ($input: ChangePasswordInput!) { changePassword(input: $input) { deviceToken } }";
+    let input = json!({ "input": { "currentPassword": PASSWORD, "newPassword": "a wholly different one" } });
+    let reply = app.client().bearing(&session.access).graphql(query, input).await;
+    let new = reply.data()["changePassword"]["deviceToken"].as_str().unwrap().to_owned();
+    guess(&app.client(), ALICE, 10).await;
+    let login =
+        async |token: &str| try_login(&app.client(), ALICE, "a wholly different one", Some(token)).await;
+    assert_eq!(login(&old).await.code(), "RATE_LIMITED");
+    login(&new).await.data();
+}
+
+#[tokio::test]
+async fn the_current_password_cannot_be_guessed_with_a_stolen_access_token() {
+    let app = TestApp::start().await;
+    let session = app.sign_in(ALICE).await;
+    let client = app.client().bearing(&session.access);
+    let query = "mutation ($input: ChangePasswordInput!) { changePassword(input: $input) { user { id } } }";
+    let change = async |current: &str| {
+        let input =
+            json!({ "input": { "currentPassword": current, "newPassword": "a wholly different one" } });
+        client.graphql(query, input).await
+    };
+    let mut codes = Vec::new();
+    for i in 0..15 {
+        codes.push(change(&format!("wrong {i}")).await.code());
+    }
+    assert!(codes[..10].iter().all(|code| code == "INVALID_CREDENTIALS"), "{codes:?}");
+    assert!(codes[10..].iter().all(|code| code == "RATE_LIMITED"), "{codes:?}");
+    assert_eq!(change(PASSWORD).await.code(), "RATE_LIMITED");
+    // It keeps nobody from signing in.
+    app.sign_in(ALICE).await;
+}
+
+#[tokio::test]
+async fn a_sensitive_change_needs_a_recent_sign_in() {
+    let app = TestApp::start().await;
+    app.add_user("root@example.com", &["admin"]).await;
+    let (alice, admin) = (app.sign_in(ALICE).await, app.sign_in("root@example.com").await);
+    let change = "mutation ($input: ChangePasswordInput!) { changePassword(input: $input) { user { id } } }";
+    let input = json!({ "input": { "currentPassword": PASSWORD, "newPassword": "a wholly different one" } });
+    let alices_id = alice.body["user"]["id"].as_str().unwrap();
+    let revoke = |user: &str| {
+        format!(
+            "mutation {{ revokeSessions(input: {{ scope: OTHERS, userId: \"{user}\" }}) {{ signedOut }} }}"
+        )
+    };
+
+    app.wait(seconds(301));
+    // Refreshing proves nothing about the person.
+    let alice = app.client().refresh(&alice.refresh).await.unwrap();
+    let admin = app.client().refresh(&admin.refresh).await.unwrap();
+    let (as_alice, as_admin) = (app.client().bearing(&alice.access), app.client().bearing(&admin.access));
+    assert_eq!(as_alice.graphql(change, input.clone()).await.code(), "REAUTHENTICATION_REQUIRED");
+    assert_eq!(as_admin.query(&revoke(alices_id)).await.code(), "REAUTHENTICATION_REQUIRED");
+    // Who suspects a thief must not be asked first.
+    as_alice.query("mutation { revokeSessions(input: { scope: OTHERS }) { signedOut } }").await.data();
+
+    let again = app.sign_in(ALICE).await;
+    app.client().bearing(&again.access).graphql(change, input).await.data();
+    let again = app.sign_in("root@example.com").await;
+    app.client().bearing(&again.access).query(&revoke(alices_id)).await.data();
+}
+
+#[tokio::test]
+async fn refreshing_without_end_is_slowed_down_and_ends_nothing() {
+    let app = TestApp::with("limits.refresh_burst = 5\n").await;
+    let browser = app.browser();
+    browser.login(ALICE, "COOKIE").await.unwrap();
+    let mut answers = Vec::new();
+    for _ in 0..8 {
+        let reply = browser.refresh_reply(Value::Null).await;
+        assert!(browser.cookie().is_some());
+        answers.push(reply.tokens("refreshToken").is_ok());
+    }
+    assert_eq!(answers, [true, true, true, true, true, false, false, false]);
+    app.wait(seconds(2));
+    browser.refresh_by_cookie().await.unwrap();
+    app.wait(Duration::from_mins(10));
+    browser.refresh_by_cookie().await.unwrap();
+}
+
+#[tokio::test]
+async fn bad_tokens_of_one_address_are_limited_and_good_ones_are_not() {
+    let app = TestApp::with("limits.bad_token_burst = 3\n").await;
+    let good = app.sign_in(ALICE).await;
+    let mut codes = Vec::new();
+    for i in 0..3 {
+        codes.push(app.client().refresh(&format!("kwr_{i}")).await.unwrap_err());
+        codes.push(app.client().bearing("not.a.token").query("{ me { id } }").await.code());
+    }
+    assert_eq!(codes[..3], ["REFRESH_TOKEN_INVALID", "UNAUTHENTICATED", "REFRESH_TOKEN_INVALID"]);
+    assert!(codes[3..].iter().all(|code| code == "RATE_LIMITED"), "{codes:?}");
+    app.client().refresh(&good.refresh).await.unwrap();
+    assert!(app.client().bearing(&good.access).is_signed_in().await);
+    assert_eq!(app.client().peer("203.0.113.9").refresh("kwr_x").await.unwrap_err(), "REFRESH_TOKEN_INVALID");
+}
+
+#[tokio::test]
+async fn one_address_makes_so_many_accounts_and_requests() {
+    let app = TestApp::with("limits.register_burst = 3\nlimits.request_burst = 20\n").await;
+    let register = async |i: usize| {
+        let reply = app
+            .client()
+            .register(json!({ "email": format!("u{i}@example.com"), "password": PASSWORD }))
+            .await;
+        if reply.json()["errors"].is_null() { "OK".to_owned() } else { reply.code() }
+    };
+    for i in 0..3 {
+        assert_eq!(register(i).await, "OK");
+    }
+    assert_eq!(register(3).await, "RATE_LIMITED");
+    for _ in 0..16 {
+        app.client().query("{ __typename }").await.data();
+    }
+    let reply = app.client().accepting(MODERN).query("{ __typename }").await;
+    assert_eq!((reply.status.as_u16(), reply.code().as_str()), (429, "RATE_LIMITED"));
+    app.client().peer("203.0.113.9").query("{ __typename }").await.data();
+    app.wait(Duration::from_millis(10));
+    app.client().query("{ __typename }").await.data();
+}
+
+#[tokio::test]
+async fn limits_can_be_switched_off_and_nothing_else_is() {
+    let app = TestApp::with("limits.enabled = false\n").await;
+    assert_eq!(looked_at(&guess(&app.client(), ALICE, 30).await), 30);
+    for _ in 0..70 {
+        assert_eq!(app.client().refresh("kwr_nonsense").await.unwrap_err(), "REFRESH_TOKEN_INVALID");
+    }
+    assert_eq!(app.database().number("SELECT count(*) FROM throttles").await, 0);
+    let events = "SELECT count(*) FROM audit_events WHERE action = 'login.failed'";
+    assert_eq!(app.database().number(events).await, 30);
+}
+
+#[tokio::test]
+async fn what_was_typed_cannot_be_read_from_what_is_counted() {
+    let app = TestApp::start().await;
+    guess(&app.client(), ALICE, 1).await;
+    guess(&app.client(), "hunter2", 1).await;
+    let dump = app.sql_text("SELECT group_concat(hex(key)) FROM throttles").await;
+    assert_eq!(dump.split(',').count(), 2);
+    for plain in [ALICE, "hunter2"] {
+        let digest = keywheel::crypto::sha256(plain.as_bytes());
+        let digest: String = digest.iter().map(|byte| format!("{byte:02X}")).collect();
+        assert!(!dump.to_uppercase().contains(&digest[..16]));
+    }
+}
