@@ -55,7 +55,7 @@ pub struct Surroundings {
 
 impl Default for Surroundings {
     fn default() -> Self {
-        Self { clock: Arc::new(SystemClock), entropy: Arc::new(OsEntropy) }
+        Self { clock: Arc::new(SystemClock::default()), entropy: Arc::new(OsEntropy) }
     }
 }
 
@@ -79,7 +79,10 @@ impl App {
         restore::require_fenced(&store, config.database.restore_fence).await?;
         let keys = open_keys(&store, &secrets, &surroundings).await?;
         let accounts = accounts(config, store.clone(), surroundings.clone())?;
-        configuration::note_changes(&accounts.journal, &config.given).await?;
+        if let Err(error) = configuration::note_changes(&accounts.journal, &config.given).await {
+            // A server that can read is better than none.
+            tracing::warn!(%error, "whether the configuration changed was not written down");
+        }
         let access_tokens = AccessTokens::new(Arc::clone(keys.ring()), access_tokens(config));
         let issuer = settings::issuer(&config.public_url);
         let refresh_tokens = RefreshTokens::new(Arc::clone(&secrets), issuer.clone());

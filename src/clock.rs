@@ -1,6 +1,9 @@
 //! The time of day, as an argument.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use time::OffsetDateTime;
 
@@ -8,19 +11,34 @@ use time::OffsetDateTime;
 pub trait Clock: Send + Sync {
     /// The time in UTC, in whole milliseconds: what can be stored is what is compared.
     fn now(&self) -> OffsetDateTime;
+
+    /// The time since some fixed moment of this process. Unlike the time of day it is never set back.
+    fn elapsed(&self) -> Duration;
 }
 
 /// A clock that many parts share.
 pub type SharedClock = Arc<dyn Clock>;
 
 /// The clock of the machine.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct SystemClock;
+#[derive(Debug, Clone, Copy)]
+pub struct SystemClock {
+    began: Instant,
+}
+
+impl Default for SystemClock {
+    fn default() -> Self {
+        Self { began: Instant::now() }
+    }
+}
 
 impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the machine's clock")]
     fn now(&self) -> OffsetDateTime {
         let now = OffsetDateTime::now_utc();
         now.replace_nanosecond(u32::from(now.millisecond()) * 1_000_000).unwrap_or(now)
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.began.elapsed()
     }
 }

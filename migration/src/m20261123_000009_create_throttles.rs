@@ -12,7 +12,7 @@ pub(crate) struct Migration;
 enum Throttles {
     Table,
     /// A MAC of what is counted: nobody learns from here what was typed.
-    Key,
+    Name,
     /// When its bucket will be full again.
     FullAt,
     /// The same for its long-term budget.
@@ -30,7 +30,7 @@ impl MigrationTrait for Migration {
             .create_table(
                 table(manager)
                     .table(Throttles::Table)
-                    .col(binary_len(Throttles::Key, 32).primary_key())
+                    .col(binary_len(Throttles::Name, 32).primary_key())
                     .col(big_integer(Throttles::FullAt))
                     .col(big_integer(Throttles::BudgetFullAt))
                     .col(big_integer(Throttles::LastAt))

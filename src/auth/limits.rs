@@ -13,7 +13,6 @@ mod buckets;
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use aws_lc_rs::hmac;
-use time::OffsetDateTime;
 
 pub use self::addresses::AddressLimits;
 use self::{addresses::Addresses, buckets::Buckets};
@@ -131,7 +130,7 @@ impl Limits {
         if !self.settings.enabled {
             return Ok(());
         }
-        self.sessions.take(session, &self.settings.session, self.now()).map_err(AuthError::limited)
+        self.sessions.take(session, &self.settings.session, self.elapsed()).map_err(AuthError::limited)
     }
 
     /// Takes a token for a guess that comes from an address.
@@ -146,7 +145,7 @@ impl Limits {
             return Ok(());
         }
         let (key, guessing) = (self.name(target), self.guessing(target));
-        match throttles::take(&self.store, &key, &guessing, self.now()).await? {
+        match throttles::take(&self.store, &key, &guessing, self.clock.now()).await? {
             Taken::Yes => {
                 charge.bucket = Some((key, guessing));
                 Ok(())
@@ -183,7 +182,7 @@ impl Limits {
         }
         let key = self.name(target);
         if let Some(address) = address {
-            self.addresses.note_failure(address, &key, self.now());
+            self.addresses.note_failure(address, &key, self.elapsed());
         }
         if !matches!(target, Target::Account(_)) {
             return Ok(false);
@@ -210,10 +209,12 @@ impl Limits {
     fn counted(
         &self,
         address: Option<IpAddr>,
-        count: impl Fn(IpAddr, OffsetDateTime) -> Result<(), Duration>,
+        count: impl Fn(IpAddr, i64) -> Result<(), Duration>,
     ) -> Result<(), AuthError> {
         match address {
-            Some(address) if self.settings.enabled => count(address, self.now()).map_err(AuthError::limited),
+            Some(address) if self.settings.enabled => {
+                count(address, self.elapsed()).map_err(AuthError::limited)
+            }
             _ => Ok(()),
         }
     }
@@ -258,8 +259,9 @@ impl Limits {
         key
     }
 
-    fn now(&self) -> OffsetDateTime {
-        self.clock.now()
+    /// Milliseconds, by a clock that is never set back: for what only this process counts.
+    fn elapsed(&self) -> i64 {
+        i64::try_from(self.clock.elapsed().as_millis()).unwrap_or(i64::MAX)
     }
 }
 

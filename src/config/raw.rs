@@ -244,8 +244,8 @@ impl Default for RawLimits {
             refresh_refill: 2,
             bad_token_burst: 60,
             bad_token_refill: 1,
-            request_burst: 1_000,
-            request_refill_ms: 10,
+            request_burst: 10_000,
+            request_refill_ms: 1,
         }
     }
 }

@@ -54,21 +54,23 @@ pub async fn take(
     now: OffsetDateTime,
 ) -> Result<Taken, StoreError> {
     let millis = to_millis(now);
+    let left = |column: Column, rate: &Rate| {
+        Condition::any()
+            .add(column.lte(millis.saturating_add(rate.slack())))
+            .add(column.gt(impossible(rate, millis)))
+    };
+    let beyond_budget = Column::LastAt.lte(to_millis(now - guessing.beyond_budget));
     let allowed = Condition::all()
         .add(Column::Failures.lt(guessing.most_failures))
-        .add(Column::FullAt.lte(millis.saturating_add(guessing.rate.slack())))
-        .add(
-            Condition::any()
-                .add(Column::BudgetFullAt.lte(millis.saturating_add(guessing.budget.slack())))
-                .add(Column::LastAt.lte(to_millis(now - guessing.beyond_budget))),
-        );
+        .add(left(Column::FullAt, &guessing.rate))
+        .add(left(Column::BudgetFullAt, &guessing.budget).add(beyond_budget));
     let take = || {
         Entity::update_many()
             .col_expr(Column::FullAt, one_less(Column::FullAt, &guessing.rate, millis))
             .col_expr(Column::BudgetFullAt, one_less(Column::BudgetFullAt, &guessing.budget, millis))
             .col_expr(Column::LastAt, Expr::value(millis))
             .col_expr(Column::Failures, Expr::col(Column::Failures).add(1))
-            .filter(Column::Key.eq(key.to_vec()))
+            .filter(Column::Name.eq(key.to_vec()))
             .filter(allowed.clone())
     };
     // A crash that loses one of these loses a count; so none waits for the disk.
@@ -101,7 +103,7 @@ pub async fn put_back(tx: &Tx, key: &Key, guessing: &Guessing) -> Result<(), Sto
         .col_expr(Column::FullAt, Expr::col(Column::FullAt).sub(rate))
         .col_expr(Column::BudgetFullAt, Expr::col(Column::BudgetFullAt).sub(budget))
         .col_expr(Column::Failures, Expr::value(0))
-        .filter(Column::Key.eq(key.to_vec()))
+        .filter(Column::Name.eq(key.to_vec()))
         .exec(tx.connection())
         .await?;
     Ok(())
@@ -115,7 +117,7 @@ pub async fn forget_failures(tx: &Tx, keys: &[Key]) -> Result<(), StoreError> {
     if !keys.is_empty() {
         Entity::update_many()
             .col_expr(Column::Failures, Expr::value(0))
-            .filter(Column::Key.is_in(keys.iter().map(|key| key.to_vec())))
+            .filter(Column::Name.is_in(keys.iter().map(|key| key.to_vec())))
             .filter(Column::Failures.ne(0))
             .exec(tx.connection())
             .await?;
@@ -128,7 +130,7 @@ pub async fn forget_failures(tx: &Tx, keys: &[Key]) -> Result<(), StoreError> {
 /// # Errors
 /// When the database cannot.
 pub async fn remove(tx: &Tx, keys: &[Key]) -> Result<(), StoreError> {
-    let these = Column::Key.is_in(keys.iter().map(|key| key.to_vec()));
+    let these = Column::Name.is_in(keys.iter().map(|key| key.to_vec()));
     Entity::delete_many().filter(these).exec(tx.connection()).await?;
     Ok(())
 }
@@ -150,7 +152,7 @@ pub async fn prune(store: &Store, before: OffsetDateTime, limit: u64) -> Result<
     let old = Column::LastAt.lt(to_millis(before));
     let keys: Vec<Vec<u8>> = Entity::find()
         .select_only()
-        .column(Column::Key)
+        .column(Column::Name)
         .filter(old.clone())
         .order_by_asc(Column::LastAt)
         .limit(limit)
@@ -160,28 +162,37 @@ pub async fn prune(store: &Store, before: OffsetDateTime, limit: u64) -> Result<
     if keys.is_empty() {
         return Ok(0);
     }
-    let delete = Entity::delete_many().filter(Column::Key.is_in(keys)).filter(old);
+    let delete = Entity::delete_many().filter(Column::Name.is_in(keys)).filter(old);
     store.write(delete.into_query()).await
 }
 
 /// A bucket that was never used. Another caller may have made it meanwhile.
 async fn insert_full(store: &Store, key: &Key) -> Result<(), StoreError> {
     let row = ActiveModel {
-        key: Set(key.to_vec()),
+        name: Set(key.to_vec()),
         full_at: Set(0),
         budget_full_at: Set(0),
         last_at: Set(0),
         failures: Set(0),
     };
-    let untouched = OnConflict::column(Column::Key).update_column(Column::Key).to_owned();
+    let untouched = OnConflict::column(Column::Name).update_column(Column::Name).to_owned();
     store.write(Entity::insert(row).on_conflict(untouched).into_query()).await?;
     Ok(())
 }
 
-/// `max(column, now) + refill`, with `max` as every database knows it.
+/// A bucket cannot be emptier than empty: if it seems so, by more than clocks of nodes differ, a clock was ahead once. Then
+/// there is one token, so that nobody is locked out for as long as it was ahead.
+fn impossible(rate: &Rate, now: i64) -> i64 {
+    const CLOCKS_DIFFER: i64 = 60_000;
+    now.saturating_add(rate.longest()).saturating_add(CLOCKS_DIFFER)
+}
+
+/// [`Rate::take`] in SQL: `max(column, now) + refill`, and after a clock that was ahead, an empty bucket.
 fn one_less(column: Column, rate: &Rate, now: i64) -> SimpleExpr {
-    let refill = rate.refill_millis();
+    let (refill, empty) = (rate.refill_millis(), now.saturating_add(rate.longest()));
+    let impossible = impossible(rate, now);
     Expr::case(Expr::col(column).lt(now), now.saturating_add(refill))
+        .case(Expr::col(column).gt(impossible), empty)
         .finally(Expr::col(column).add(refill))
         .into()
 }

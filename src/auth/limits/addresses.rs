@@ -9,7 +9,6 @@ use std::{
 
 use ipnet::IpNet;
 use lru::LruCache;
-use time::OffsetDateTime;
 
 use super::buckets::Buckets;
 use crate::{domain::throttle::Rate, store::throttles::Key};
@@ -31,9 +30,9 @@ pub struct AddressLimits {
     pub requests: Rate,
 }
 
-/// So many different accounts within [`SPRAY_WINDOW`] are no forgetful person.
+/// So many different accounts within [`SPRAY_WINDOW`], in milliseconds, are no forgetful person.
 const SPRAYED_ACCOUNTS: usize = 10;
-const SPRAY_WINDOW: Duration = Duration::from_mins(10);
+const SPRAY_WINDOW: i64 = 10 * 60 * 1000;
 /// How much slower an address gets its tokens back that tries one account after another.
 const SPRAY_FACTOR: u32 = 10;
 const MOST_SPRAYERS: NonZeroUsize = NonZeroUsize::new(50_000).unwrap();
@@ -49,7 +48,7 @@ pub(super) struct Addresses {
 
 /// The accounts that an address failed at lately.
 struct Failures {
-    since: OffsetDateTime,
+    since: i64,
     accounts: Vec<Key>,
 }
 
@@ -65,20 +64,20 @@ impl Addresses {
         }
     }
 
-    pub(super) fn request(&self, address: IpAddr, now: OffsetDateTime) -> Result<(), Duration> {
+    pub(super) fn request(&self, address: IpAddr, now: i64) -> Result<(), Duration> {
         self.requests.take(host(address), &self.limits.requests, now)
     }
 
-    pub(super) fn bad_token(&self, address: IpAddr, now: OffsetDateTime) -> Result<(), Duration> {
+    pub(super) fn bad_token(&self, address: IpAddr, now: i64) -> Result<(), Duration> {
         self.bad_tokens.take(host(address), &self.limits.bad_tokens, now)
     }
 
-    pub(super) fn registration(&self, address: IpAddr, now: OffsetDateTime) -> Result<(), Duration> {
+    pub(super) fn registration(&self, address: IpAddr, now: i64) -> Result<(), Duration> {
         let (one, around) = (&self.limits.registrations, &self.limits.network_registrations);
         both(&self.registrations, address, (one, around), now)
     }
 
-    pub(super) fn guess(&self, address: IpAddr, now: OffsetDateTime) -> Result<(), Duration> {
+    pub(super) fn guess(&self, address: IpAddr, now: i64) -> Result<(), Duration> {
         let one = self.rate_of_guesses(host(address), now);
         both(&self.guesses, address, (&one, &self.limits.network_guesses), now)
     }
@@ -89,7 +88,7 @@ impl Addresses {
     }
 
     /// Remembers at which account an address failed.
-    pub(super) fn note_failure(&self, address: IpAddr, account: &Key, now: OffsetDateTime) {
+    pub(super) fn note_failure(&self, address: IpAddr, account: &Key, now: i64) {
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         let lately =
             failures.get_or_insert_mut(host(address), || Failures { since: now, accounts: Vec::new() });
@@ -106,7 +105,7 @@ impl Addresses {
         }
     }
 
-    fn rate_of_guesses(&self, host: IpNet, now: OffsetDateTime) -> Rate {
+    fn rate_of_guesses(&self, host: IpNet, now: i64) -> Rate {
         let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         let sprays = failures.peek(&host).is_some_and(|lately| {
             lately.accounts.len() >= SPRAYED_ACCOUNTS && now - lately.since < SPRAY_WINDOW
@@ -126,7 +125,7 @@ fn both(
     buckets: &Buckets<IpNet>,
     address: IpAddr,
     (one, around): (&Rate, &Rate),
-    now: OffsetDateTime,
+    now: i64,
 ) -> Result<(), Duration> {
     buckets.take(host(address), one, now)?;
     buckets.take(network(address), around, now).inspect_err(|_| buckets.put_back(&host(address), one))

@@ -7,7 +7,7 @@ use sea_orm::entity::prelude::*;
 #[sea_orm(table_name = "throttles")]
 pub(in crate::store) struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
-    pub key: Vec<u8>,
+    pub name: Vec<u8>,
     pub full_at: i64,
     pub budget_full_at: i64,
     pub last_at: i64,

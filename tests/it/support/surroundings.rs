@@ -15,27 +15,35 @@ use keywheel::{
 use time::{OffsetDateTime, macros::datetime};
 
 #[derive(Debug)]
-pub(crate) struct TestClock(Mutex<OffsetDateTime>);
+pub(crate) struct TestClock {
+    now: Mutex<OffsetDateTime>,
+    elapsed: Mutex<Duration>,
+}
 
 impl Default for TestClock {
     fn default() -> Self {
-        Self(Mutex::new(datetime!(2030-01-02 03:04:05 UTC)))
+        Self { now: Mutex::new(datetime!(2030-01-02 03:04:05 UTC)), elapsed: Mutex::default() }
     }
 }
 
 impl TestClock {
     pub(crate) fn advance(&self, by: Duration) {
-        *self.0.lock().unwrap() += by;
+        *self.now.lock().unwrap() += by;
+        *self.elapsed.lock().unwrap() += by;
     }
 
     pub(crate) fn turn_back(&self, by: Duration) {
-        *self.0.lock().unwrap() -= by;
+        *self.now.lock().unwrap() -= by;
     }
 }
 
 impl Clock for TestClock {
     fn now(&self) -> OffsetDateTime {
-        *self.0.lock().unwrap()
+        *self.now.lock().unwrap()
+    }
+
+    fn elapsed(&self) -> Duration {
+        *self.elapsed.lock().unwrap()
     }
 }
 
