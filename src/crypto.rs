@@ -1,5 +1,6 @@
 //! Hashing, tokens and keys.
 
+pub mod dpop;
 pub mod entropy;
 pub mod hasher;
 pub mod jwt;
