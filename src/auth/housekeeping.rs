@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{
     clock::Clock,
-    store::{Store, StoreError, audit, cluster, sessions},
+    store::{Store, StoreError, audit, cluster, dpop_proofs, sessions},
 };
 
 /// How much is deleted, and how fast.
@@ -22,7 +22,7 @@ pub struct Housekeeping {
 const BATCH: u32 = 250;
 
 impl Housekeeping {
-    /// Deletes until nothing is left to delete, or `deadline` has passed since it began; returns how many rows.
+    /// Deletes until nothing is left to delete, or `deadline` has passed since it began; returns how many sessions.
     ///
     /// # Errors
     /// When the database cannot answer. What was deleted before stays deleted.
@@ -34,15 +34,16 @@ impl Housekeeping {
     ) -> Result<u64, StoreError> {
         let begin = tokio::time::Instant::now();
         let batch = self.rows_per_second.min(BATCH);
-        // Both kinds of what `sessions::prune` deletes, and events, each a batch.
-        let pause = Duration::from_secs(3) * batch / self.rows_per_second;
+        // Both kinds of what `sessions::prune` deletes, events and proofs, each a batch.
+        let pause = Duration::from_secs(4) * batch / self.rows_per_second;
         let mut pruned = 0;
         loop {
             let (now, batch) = (clock.now(), u64::from(batch));
             let rows = sessions::prune(store, now - self.keep_ended, batch).await?
                 + audit::prune(store, now - self.keep_events, batch).await?;
+            let proofs = dpop_proofs::prune(store, now, batch).await?;
             pruned += rows;
-            if rows == 0 || deadline.is_some_and(|deadline| begin.elapsed() + pause >= deadline) {
+            if rows + proofs == 0 || deadline.is_some_and(|deadline| begin.elapsed() + pause >= deadline) {
                 return Ok(pruned);
             }
             tokio::time::sleep(pause).await;
