@@ -26,6 +26,7 @@ use crate::{
     clock::{SharedClock, SystemClock},
     config::Config,
     crypto::{
+        dpop::Proofs,
         entropy::{OsEntropy, SharedEntropy, random},
         hasher::Hasher,
         jwt::AccessTokens,
@@ -78,8 +79,10 @@ impl App {
         configuration::note_changes(&accounts.journal, &config.given).await?;
         let access_tokens = AccessTokens::new(Arc::clone(keys.ring()), access_tokens(config));
         let issuer = settings::issuer(&config.public_url);
+        let proofs = Proofs::new(&secrets, &settings::endpoint(&config.public_url));
         let refresh_tokens = RefreshTokens::new(secrets, issuer);
-        let auth = Arc::new(Auth::new(accounts, keys, refresh_tokens, access_tokens, auth_settings(config)));
+        let auth = Auth::new(accounts, keys, refresh_tokens, access_tokens, proofs, auth_settings(config));
+        let auth = Arc::new(auth);
         let api = Api::new(Arc::clone(&auth), &graphql(config));
         let entropy = surroundings.entropy;
         let request_ids = Arc::new(move || u128::from_be_bytes(random(&*entropy)));

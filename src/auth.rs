@@ -13,9 +13,11 @@ pub mod journal;
 pub mod keys;
 pub mod login;
 pub mod password;
+pub mod proof;
 pub mod refresh;
 pub mod register;
 pub mod restore;
+mod seen_proofs;
 pub mod sessions;
 mod tokens;
 
@@ -27,9 +29,9 @@ pub use tokens::{SignedIn, Start};
 
 pub use crate::store::Health;
 use crate::{
-    auth::{accounts::Accounts, journal::Journal, keys::Keys},
+    auth::{accounts::Accounts, journal::Journal, keys::Keys, seen_proofs::SeenProofs},
     clock::SharedClock,
-    crypto::{entropy::SharedEntropy, jwt::AccessTokens, refresh_token::RefreshTokens},
+    crypto::{dpop::Proofs, entropy::SharedEntropy, jwt::AccessTokens, refresh_token::RefreshTokens},
     domain::{
         audit::Event,
         ids::SessionId,
@@ -46,6 +48,8 @@ pub struct Auth {
     keys: Keys,
     refresh_tokens: RefreshTokens,
     access_tokens: AccessTokens,
+    proofs: Proofs,
+    seen_proofs: SeenProofs,
     settings: AuthSettings,
 }
 
@@ -110,9 +114,11 @@ impl Auth {
         keys: Keys,
         refresh_tokens: RefreshTokens,
         access_tokens: AccessTokens,
+        proofs: Proofs,
         settings: AuthSettings,
     ) -> Self {
-        Self { accounts, keys, refresh_tokens, access_tokens, settings }
+        let seen_proofs = SeenProofs::new();
+        Self { accounts, keys, refresh_tokens, access_tokens, proofs, seen_proofs, settings }
     }
 
     /// How sessions begin, live and end.

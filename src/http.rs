@@ -2,6 +2,7 @@
 
 pub mod client_address;
 mod cookies;
+mod dpop;
 mod explorer;
 mod graphql;
 mod layers;

@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use crate::{
-    crypto::{hasher::HasherError, keyring::KeyError},
+    crypto::{dpop::ProofRefused, hasher::HasherError, keyring::KeyError},
     domain::invalid::Invalid,
     store::{MayConflict, StoreError},
 };
@@ -35,6 +35,9 @@ pub enum AuthError {
     /// The answer to one refresh was given again too often. Nothing was changed.
     #[error("the answer to a refresh was asked for too often")]
     TooManyReplays,
+    /// The session is bound to a key, or was to be, and the proof of possession is missing or wrong. Nothing was changed.
+    #[error("the proof of possession was refused: {0}")]
+    ProofRefused(ProofRefused),
     /// Nothing is wrong with the request: this server cannot fulfil it.
     #[error(transparent)]
     Fault(#[from] Fault),
@@ -64,6 +67,9 @@ pub enum Fault {
     /// Somebody else changed the same session or account at the same time. Nothing was done.
     #[error("the session or account was changed by somebody else at the same time")]
     Contended,
+    /// More proofs of possession come in than can be remembered.
+    #[error("too many proofs of possession to remember")]
+    TooManyProofs,
 }
 
 impl Fault {
@@ -73,7 +79,8 @@ impl Fault {
         match self {
             Self::Store(StoreError::Unavailable(_) | StoreError::Conflict(_))
             | Self::Hasher(HasherError::Busy)
-            | Self::Contended => true,
+            | Self::Contended
+            | Self::TooManyProofs => true,
             Self::Store(StoreError::Corrupt { .. } | StoreError::Broken(_))
             | Self::Hasher(HasherError::Argon2(_))
             | Self::Key(_) => false,

@@ -40,8 +40,8 @@ pub async fn login(auth: &Auth, request: Login) -> Result<SignedIn, AuthError> {
         auth.journal().write(Fact::new(Action::LoginBlocked, &origin).of(user.id)).await?;
         return Err(AuthError::AccountBlocked);
     }
-    let Start { delivery, device, replaced_cookie } = request.start;
-    let session = auth.new_session(&user, delivery, device);
+    let Start { delivery, device, proof, replaced_cookie } = request.start;
+    let session = auth.new_session(&user, delivery, device, proof.as_ref());
     let access_token = auth.sign_access_token(&session, &user)?;
 
     let (owner, begun) = (&user, &session);
@@ -52,7 +52,7 @@ pub async fn login(auth: &Auth, request: Login) -> Result<SignedIn, AuthError> {
             if !users::hold_at(&tx, owner.id, owner.auth_epoch).await? {
                 return Err(Fault::Contended.into());
             }
-            auth.store_session(&tx, begun, &notes).await
+            auth.store_session(&tx, begun, proof.as_ref(), &notes).await
         })
         .await?;
 
