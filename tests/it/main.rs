@@ -11,6 +11,7 @@ mod config;
 mod cookies;
 mod crashes;
 mod databases;
+mod dpop;
 mod faults;
 mod hashing;
 mod housekeeping;
