@@ -1,10 +1,15 @@
 //! The `DPoP` and `DPoP-Nonce` headers (RFC 9449 §4.1 and §8).
 
+use std::sync::Arc;
+
 use axum::{
-    http::{HeaderMap, HeaderName, HeaderValue, request::Parts},
+    extract::{Request, State},
+    http::{HeaderName, HeaderValue, request::Parts},
+    middleware::Next,
     response::Response,
 };
 
+use super::respond::Report;
 use crate::{
     auth::{
         Auth,
@@ -29,12 +34,15 @@ pub(super) fn shown(parts: &Parts) -> Shown<'_> {
 
 /// Tells the nonce for the next proof to whoever sends proofs, ahead of time and whatever the answer is, and to whoever
 /// should have sent one.
-pub(super) fn tell_nonce(auth: &Auth, asked: &HeaderMap, code: Option<&str>, response: &mut Response) {
-    let proof_lacking = code == Some(ErrorCode::DpopProofInvalid.name());
-    if !asked.contains_key(PROOF) && !proof_lacking {
-        return;
-    }
-    if let Ok(nonce) = HeaderValue::try_from(auth.dpop_nonce()) {
+pub(super) async fn tell_nonce(State(auth): State<Arc<Auth>>, request: Request, next: Next) -> Response {
+    let sends_proofs = request.headers().contains_key(PROOF);
+    let mut response = next.run(request).await;
+    let code = response.extensions().get::<Report>().and_then(|report| report.code);
+    let lacks_proof = code == Some(ErrorCode::DpopProofInvalid.name());
+    if (sends_proofs || lacks_proof)
+        && let Ok(nonce) = HeaderValue::try_from(auth.dpop_nonce())
+    {
         response.headers_mut().insert(NONCE, nonce);
     }
+    response
 }

@@ -75,7 +75,6 @@ impl Exchange<'_> {
                 refusal.respond(self.media, &self.request_id)
             }
         };
-        dpop::tell_nonce(&self.http.auth, &self.parts.headers, self.report.code, &mut response);
         response.extensions_mut().insert(self.report);
         response
     }

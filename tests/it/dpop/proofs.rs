@@ -56,6 +56,13 @@ async fn one_thing_wrong_is_enough() {
     let key = |changes: Value| json!({ "jwk": changed(prover.signer.jwk.clone(), &changes) });
     let other = prover.claims(Some("another token"))["ath"].clone();
     let x = prover.signer.jwk["x"].as_str().unwrap();
+    // The library would join the two again, to the same point.
+    let point: Vec<u8> = ["x", "y"]
+        .iter()
+        .flat_map(|name| URL_SAFE_NO_PAD.decode(prover.signer.jwk[name].as_str().unwrap()).unwrap())
+        .collect();
+    let cut =
+        |at| json!({ "x": URL_SAFE_NO_PAD.encode(&point[..at]), "y": URL_SAFE_NO_PAD.encode(&point[at..]) });
     // Check 3 is that every claim is there, 4 the type, 5 the algorithm, 6 the signature, 7 no private key, 8 the method,
     // 9 the URL, 10 the nonce, 11 the time, 12 the access token and its key. What follows a name is the change.
     let header: Vec<(&str, Value)> = vec![
@@ -75,6 +82,8 @@ async fn one_thing_wrong_is_enough() {
         ("6: a key of another kind", json!({ "jwk": ed25519.jwk })),
         ("6: no point of the curve", key(json!({ "y": x }))),
         ("6: a shorter coordinate", key(json!({ "x": URL_SAFE_NO_PAD.encode([1; 31]) }))),
+        ("6: the point cut elsewhere", key(cut(33))),
+        ("6: the point cut elsewhere", key(cut(0))),
         ("6: a padded coordinate", key(json!({ "x": format!("{x}=") }))),
         ("6: another curve", key(json!({ "crv": "secp256k1" }))),
         ("6: no coordinate", key(json!({ "y": null }))),

@@ -120,6 +120,9 @@ async fn whoever_sends_a_proof_is_told_the_nonce() {
         assert!(reply.headers.contains_key("dpop-nonce"), "{query}");
         assert!(!prover.client.query(query).await.headers.contains_key("dpop-nonce"), "{query}");
     }
+    let unacceptable = prover.showing("x").accepting("text/plain").query("{ me { id } }").await;
+    assert_eq!(unacceptable.status, 406);
+    assert!(unacceptable.headers.contains_key("dpop-nonce"));
     assert!(
         !app.client()
             .login_reply(json!({ "identifier": ALICE, "password": PASSWORD }))
