@@ -29,7 +29,7 @@ pub use tokens::{SignedIn, Start};
 
 pub use crate::store::Health;
 use crate::{
-    auth::{accounts::Accounts, journal::Journal, keys::Keys, seen_proofs::SeenProofs},
+    auth::{accounts::Accounts, journal::Journal, keys::Keys, proof::NotedRefusals, seen_proofs::SeenProofs},
     clock::SharedClock,
     crypto::{dpop::Proofs, entropy::SharedEntropy, jwt::AccessTokens, refresh_token::RefreshTokens},
     domain::{
@@ -50,6 +50,7 @@ pub struct Auth {
     access_tokens: AccessTokens,
     proofs: Proofs,
     seen_proofs: SeenProofs,
+    noted_refusals: NotedRefusals,
     settings: AuthSettings,
 }
 
@@ -117,8 +118,8 @@ impl Auth {
         proofs: Proofs,
         settings: AuthSettings,
     ) -> Self {
-        let seen_proofs = SeenProofs::new();
-        Self { accounts, keys, refresh_tokens, access_tokens, proofs, seen_proofs, settings }
+        let (seen_proofs, noted_refusals) = (SeenProofs::new(), NotedRefusals::default());
+        Self { accounts, keys, refresh_tokens, access_tokens, proofs, seen_proofs, noted_refusals, settings }
     }
 
     /// How sessions begin, live and end.

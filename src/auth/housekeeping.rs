@@ -22,7 +22,7 @@ pub struct Housekeeping {
 const BATCH: u32 = 250;
 
 impl Housekeeping {
-    /// Deletes until nothing is left to delete, or `deadline` has passed since it began; returns how many sessions.
+    /// Deletes until nothing is left to delete, or `deadline` has passed since it began; returns how many rows.
     ///
     /// # Errors
     /// When the database cannot answer. What was deleted before stays deleted.
@@ -40,10 +40,10 @@ impl Housekeeping {
         loop {
             let (now, batch) = (clock.now(), u64::from(batch));
             let rows = sessions::prune(store, now - self.keep_ended, batch).await?
-                + audit::prune(store, now - self.keep_events, batch).await?;
-            let proofs = dpop_proofs::prune(store, now, batch).await?;
+                + audit::prune(store, now - self.keep_events, batch).await?
+                + dpop_proofs::prune(store, now, batch).await?;
             pruned += rows;
-            if rows + proofs == 0 || deadline.is_some_and(|deadline| begin.elapsed() + pause >= deadline) {
+            if rows == 0 || deadline.is_some_and(|deadline| begin.elapsed() + pause >= deadline) {
                 return Ok(pruned);
             }
             tokio::time::sleep(pause).await;

@@ -5,11 +5,11 @@ use secrecy::SecretString;
 use super::{
     Auth, Caller,
     error::Fault,
-    proof::{self, Proof, ProofRefused, Shown},
+    proof::{Proof, ProofRefused, Shown},
 };
 use crate::{
     crypto::jwt::{TokenRefused, VerifiedToken},
-    domain::session::Standing,
+    domain::{origin::Origin, session::Standing},
     store::sessions,
 };
 
@@ -45,6 +45,7 @@ pub async fn identify(
     auth: &Auth,
     token: &SecretString,
     scheme: Scheme<'_>,
+    origin: &Origin,
 ) -> Result<Result<Caller, Unidentified>, Fault> {
     let now = auth.clock().now();
     let sent = token;
@@ -61,7 +62,12 @@ pub async fn identify(
     };
     let proof = match auth.prove(&token, sent, scheme) {
         Ok(proof) => proof,
-        Err(why) => return Ok(Err(why)),
+        Err(why) => {
+            if let Some(refused) = why.refused_proof(&token) {
+                auth.note_refusal(token.session_id, token.user_id, refused, origin).await?;
+            }
+            return Ok(Err(why));
+        }
     };
     let Some((session, user)) = sessions::find(auth.store(), token.session_id).await? else {
         return Ok(Err(Unidentified::SessionRevoked));
@@ -79,7 +85,7 @@ pub async fn identify(
     if let Some(proof) = proof
         && !auth.seen_proofs.add(&proof, user.id, now)?
     {
-        proof::note_refusal(session.id, user.id, ProofRefused::Replayed);
+        auth.note_refusal(session.id, user.id, ProofRefused::Replayed, origin).await?;
         return Ok(Err(Unidentified::ProofRefused(ProofRefused::Replayed)));
     }
     Ok(Ok(Caller { user, session }))
@@ -93,21 +99,24 @@ impl Auth {
         sent: &SecretString,
         scheme: Scheme<'_>,
     ) -> Result<Option<Proof>, Unidentified> {
-        let note = |why| proof::note_refusal(token.session_id, token.user_id, why);
         match (token.jkt, scheme) {
             (None, Scheme::Bearer) => Ok(None),
-            (None, Scheme::Dpop(_)) => Err(Unidentified::WrongScheme),
-            (Some(_), Scheme::Bearer) => {
-                note(ProofRefused::Missing);
-                Err(Unidentified::WrongScheme)
+            (Some(jkt), Scheme::Dpop(shown)) => {
+                let proof = self.proof_of_call(shown, sent, &jkt);
+                proof.map(Some).map_err(Unidentified::ProofRefused)
             }
-            (Some(jkt), Scheme::Dpop(shown)) => match self.proof_of_call(shown, sent, &jkt) {
-                Ok(proof) => Ok(Some(proof)),
-                Err(why) => {
-                    note(why);
-                    Err(Unidentified::ProofRefused(why))
-                }
-            },
+            (None, Scheme::Dpop(_)) | (Some(_), Scheme::Bearer) => Err(Unidentified::WrongScheme),
+        }
+    }
+}
+
+impl Unidentified {
+    /// What was wrong with the proof that the token needs, if that is what was wrong.
+    fn refused_proof(self, token: &VerifiedToken) -> Option<ProofRefused> {
+        match self {
+            Self::ProofRefused(why) => Some(why),
+            Self::WrongScheme => token.jkt.map(|_| ProofRefused::Missing),
+            Self::Expired | Self::Invalid | Self::SessionRevoked => None,
         }
     }
 }

@@ -2,7 +2,13 @@
 
 pub use crate::crypto::dpop::{ALGORITHMS, Proof, ProofRefused};
 
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+};
+
 use secrecy::SecretString;
+use time::OffsetDateTime;
 
 use super::{
     Auth,
@@ -10,7 +16,12 @@ use super::{
 };
 use crate::{
     crypto::dpop::{Purpose, Thumbprint},
-    domain::ids::{SessionId, UserId},
+    domain::{
+        audit::{Action, Fact},
+        ids::{SessionId, UserId},
+        origin::Origin,
+        session::Session,
+    },
     store::{Store, StoreError, Tx, dpop_proofs},
 };
 
@@ -75,6 +86,54 @@ impl Auth {
         let proof = self.proofs.check(proof, shown.method, Purpose::Call(token), self.clock().now())?;
         by_key(proof, jkt)
     }
+
+    /// Passes on what came of a proof; a refusal is written down before.
+    pub(super) async fn noted<T>(
+        &self,
+        outcome: Result<T, AuthError>,
+        session: &Session,
+        origin: &Origin,
+    ) -> Result<T, AuthError> {
+        if let Err(AuthError::ProofRefused(why)) = outcome {
+            self.note_refusal(session.id, session.user_id, why, origin).await?;
+        }
+        outcome
+    }
+
+    /// An authentic token of a bound session came without the proof that it needs: somebody may have copied it. The session
+    /// goes on, or anybody with a copy could end it.
+    pub(super) async fn note_refusal(
+        &self,
+        session_id: SessionId,
+        user_id: UserId,
+        why: ProofRefused,
+        origin: &Origin,
+    ) -> Result<(), Fault> {
+        // A nonce goes stale in the best of clients.
+        if why != ProofRefused::NonceRequired && self.noted_refusals.is_news(session_id, self.clock().now()) {
+            let fact = Fact::new(Action::SessionProofRejected, origin).of(user_id).with(session_id);
+            self.journal().write(fact.detailed(why.to_string())).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The sessions whose tokens were refused for their proofs lately. Whoever has a copy of one can send it a thousand times a
+/// second, and should not fill the journal with it.
+#[derive(Default)]
+pub(super) struct NotedRefusals(Mutex<HashMap<SessionId, OffsetDateTime>>);
+
+/// One fact for each session and node in this time.
+const QUIET: time::Duration = time::Duration::MINUTE;
+/// Sessions that can make facts in that time.
+const MAX_NOTED: usize = 1024;
+
+impl NotedRefusals {
+    fn is_news(&self, session: SessionId, now: OffsetDateTime) -> bool {
+        let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        noted.retain(|_, at| now - *at < QUIET);
+        noted.len() < MAX_NOTED && noted.insert(session, now).is_none()
+    }
 }
 
 /// The proof, if it is by the key that it must be by.
@@ -94,15 +153,6 @@ pub(super) async fn use_up_in(tx: &Tx, proof: &Proof) -> Result<(), AuthError> {
 
 fn first_use(inserted: Result<bool, StoreError>) -> Result<(), AuthError> {
     if inserted? { Ok(()) } else { Err(ProofRefused::Replayed.into()) }
-}
-
-/// An authentic token of a bound session came without the proof that it needs: somebody may have copied it. The session goes
-/// on, or anybody with a copy could end it.
-pub(super) fn note_refusal(session_id: SessionId, user_id: UserId, why: ProofRefused) {
-    // The owner of an honest client that has to renew its nonce need not hear of it.
-    if why != ProofRefused::NonceRequired {
-        tracing::warn!(%session_id, %user_id, %why, "a token of a bound session came without a good proof");
-    }
 }
 
 impl From<ProofRefused> for AuthError {

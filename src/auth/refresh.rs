@@ -56,9 +56,11 @@ pub async fn refresh(auth: &Auth, request: Refresh) -> Result<SignedIn, AuthErro
     for _ in 0..TRIES {
         let (session, user) =
             sessions::find(auth.store(), token.session_id()).await?.ok_or(AuthError::RefreshTokenInvalid)?;
-        let sender_proven = auth.admit(&token, &request, &session, &user)?;
+        let admitted = auth.admit(&token, &request, &session, &user);
+        let sender_proven = auth.noted(admitted, &session, &request.origin).await?;
         if sender_proven && let Some(proof) = unused.take() {
-            auth.use_up(&proof, &session).await?;
+            let outcome = proof::use_up(auth.store(), &proof).await;
+            auth.noted(outcome, &session, &request.origin).await?;
         }
         let presented =
             Presented { generation: token.generation(), retry_hash: retry_hash.as_ref(), sender_proven };
@@ -85,21 +87,12 @@ impl Auth {
         if !self.refresh_tokens.authenticates(token, session) || session.delivery != request.channel {
             return Err(AuthError::RefreshTokenInvalid);
         }
-        let sender_proven = prove(session, request.proof)
-            .inspect_err(|why| proof::note_refusal(session.id, user.id, *why))?;
+        let sender_proven = prove(session, request.proof)?;
         match session.standing(user, self.clock().now(), self.accounts.idle_timeout) {
             Standing::Live => Ok(sender_proven),
             Standing::OwnerBlocked => Err(AuthError::AccountBlocked),
             Standing::Revoked | Standing::Expired => Err(AuthError::RefreshTokenInvalid),
         }
-    }
-
-    async fn use_up(&self, proof: &Proof, session: &Session) -> Result<(), AuthError> {
-        let used = proof::use_up(self.store(), proof).await;
-        if let Err(AuthError::ProofRefused(why)) = used {
-            proof::note_refusal(session.id, session.user_id, why);
-        }
-        used
     }
 
     /// Decides and carries out. `None` when another call changed the session first.

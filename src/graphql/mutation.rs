@@ -68,8 +68,7 @@ impl Mutation {
         let (token, channel) =
             the_token(request, non_empty(input.refresh_token))?.ok_or(AuthError::RefreshTokenInvalid)?;
         let retry_key = non_empty(input.retry_key);
-        let exchange =
-            Refresh { token, channel, retry_key, proof: request.proof, origin: request.origin() };
+        let exchange = Refresh { token, channel, retry_key, proof: request.proof, origin: request.origin() };
         let refreshed = refresh(auth(ctx)?, exchange).await;
         if channel == Delivery::Cookie && refreshed.as_ref().is_err_and(AuthError::ends_session) {
             request.affect_cookie(CookieEffect::Clear);

@@ -25,6 +25,7 @@ use crate::{
         identify::{self, Unidentified, identify},
         proof::ProofRefused,
     },
+    domain::origin::Origin,
     graphql::{
         document::Operation,
         error::{ApiError, ErrorCode},
@@ -90,7 +91,7 @@ impl Exchange<'_> {
             let proof = self.http.auth.proof_at_sign_in(dpop::shown(&self.parts)).map_err(ApiError::from)?;
             context.proof = proof;
         }
-        context.caller = self.caller(gate::access(operation.root_fields())).await?;
+        context.caller = self.caller(gate::access(operation.root_fields()), &context.origin()).await?;
         if let Some(caller) = &context.caller {
             context.belongs_to(caller.session_id());
         }
@@ -134,7 +135,7 @@ impl Exchange<'_> {
     }
 
     /// The gate: who makes the request, as far as the request needs to know.
-    async fn caller(&self, access: Access) -> Result<Option<Caller>, Refusal> {
+    async fn caller(&self, access: Access, origin: &Origin) -> Result<Option<Caller>, Refusal> {
         if access == Access::Public {
             return Ok(None);
         }
@@ -144,8 +145,10 @@ impl Exchange<'_> {
             }
             Credentials::None => return Ok(None),
             Credentials::Unusable => (Err(Unidentified::Invalid), Scheme::Bearer),
-            Credentials::Bearer(token) => (self.identify(&token, Scheme::Bearer).await?, Scheme::Bearer),
-            Credentials::Dpop(token) => (self.identify(&token, Scheme::Dpop).await?, Scheme::Dpop),
+            Credentials::Bearer(token) => {
+                (self.identify(&token, Scheme::Bearer, origin).await?, Scheme::Bearer)
+            }
+            Credentials::Dpop(token) => (self.identify(&token, Scheme::Dpop, origin).await?, Scheme::Dpop),
         };
         match found {
             Ok(caller) => Ok(Some(caller)),
@@ -159,12 +162,13 @@ impl Exchange<'_> {
         &self,
         token: &SecretString,
         scheme: Scheme,
+        origin: &Origin,
     ) -> Result<Result<Caller, Unidentified>, Refusal> {
         let scheme = match scheme {
             Scheme::Bearer => identify::Scheme::Bearer,
             Scheme::Dpop => identify::Scheme::Dpop(dpop::shown(&self.parts)),
         };
-        Ok(identify(&self.http.auth, token, scheme).await.map_err(ApiError::from)?)
+        Ok(identify(&self.http.auth, token, scheme, origin).await.map_err(ApiError::from)?)
     }
 
     async fn execute(

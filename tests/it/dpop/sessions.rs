@@ -207,6 +207,49 @@ async fn a_wrong_proof_changes_nothing() {
     assert_ne!(browser.client.cookie(), cookie);
 }
 
+/// Once a minute for each session, however often the thief tries; and no honest client is taken for one.
+#[tokio::test]
+async fn the_owner_can_see_that_somebody_has_a_copy() {
+    let app = TestApp::start().await;
+    let owner = app.prover();
+    let tokens = owner.login(ALICE).await;
+    let thief = app.thief().await;
+    let told = async || -> Vec<Value> {
+        let query = "{ auditEvents { nodes { action detail ipAddress session { id } } } }";
+        let events = owner.bearing(&tokens.access).query(query).await.data();
+        let nodes = events["auditEvents"]["nodes"].as_array().unwrap().clone();
+        nodes.into_iter().filter(|node| node["action"] == "session.proof_rejected").collect()
+    };
+    let event = |detail: &str| {
+        json!({ "action": "session.proof_rejected", "detail": detail, "ipAddress": "198.51.100.7",
+                "session": { "id": tokens.session } })
+    };
+    let call = json!({ "refreshToken": tokens.refresh });
+    owner.use_nonce(None);
+    owner.refresh_with(call.clone()).await.unwrap();
+    assert_eq!(told().await, Vec::<Value>::new());
+    let mut expected = Vec::new();
+    for (client, detail) in [
+        (app.client(), "there is no proof"),
+        (thief.showing(&thief.proof(None)), "the proof is by another key"),
+    ] {
+        for _ in 0..3 {
+            client.clone().peer("198.51.100.7").refresh_reply(call.clone()).await;
+        }
+        expected.insert(0, event(detail));
+        assert_eq!(told().await, expected);
+        app.wait(seconds(60));
+    }
+    let with_bearer = app.client().bearing(&tokens.access).peer("198.51.100.7");
+    assert_eq!(with_bearer.query("{ me { id } }").await.code(), "UNAUTHENTICATED");
+    expected.insert(0, event("there is no proof"));
+    assert_eq!(told().await, expected);
+    app.wait(seconds(60));
+    thief.bearing(&tokens.access).peer("198.51.100.7").query("{ me { id } }").await;
+    expected.insert(0, event("the proof is by another key"));
+    assert_eq!(told().await, expected);
+}
+
 /// The rule forgives a lost answer at any time to whoever has the key, without a retry key; and nobody else.
 #[tokio::test]
 async fn the_predecessor_is_a_replay_with_the_key_and_nothing_without() {
@@ -302,10 +345,9 @@ async fn used_proofs_are_forgotten_when_nobody_takes_them_any_more() {
     let again = owner.showing(&proof);
     let call = json!({ "refreshToken": tokens.refresh });
     assert!(again.refresh_reply(call.clone()).await.tokens("refreshToken").is_ok());
-    let housekeeping = Housekeeping { keep_ended: hours(1), rows_per_second: 1000 };
+    let housekeeping = Housekeeping { keep_ended: hours(1), keep_events: hours(1), rows_per_second: 1000 };
     let prune = async || {
-        let (store, clock) = (app.app().store(), &*app.clock);
-        assert_eq!(housekeeping.prune(store, clock, None).await.unwrap(), 0, "no session");
+        housekeeping.prune(app.app().store(), &*app.clock, None).await.unwrap();
         app.database().number("SELECT count(*) FROM dpop_proofs").await
     };
     // Until the nonce is taken no more: as long as the proof would be good but for that it was used.
