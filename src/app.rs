@@ -30,6 +30,7 @@ use crate::{
     config::Config,
     crypto::{
         device_token::DeviceTokens,
+        dpop::Proofs,
         entropy::{OsEntropy, SharedEntropy, random},
         hasher::Hasher,
         jwt::AccessTokens,
@@ -85,11 +86,12 @@ impl App {
         }
         let access_tokens = AccessTokens::new(Arc::clone(keys.ring()), access_tokens(config));
         let issuer = settings::issuer(&config.public_url);
+        let proofs = Proofs::new(&secrets, &settings::endpoint(&config.public_url));
         let refresh_tokens = RefreshTokens::new(Arc::clone(&secrets), issuer.clone());
         let device_tokens = DeviceTokens::new(Arc::clone(&secrets), issuer);
         let limits =
             Limits::new(store.clone(), Arc::clone(&surroundings.clock), &secrets, settings::limits(config));
-        let parts = Parts { accounts, keys, refresh_tokens, access_tokens, device_tokens, limits };
+        let parts = Parts { accounts, keys, refresh_tokens, access_tokens, device_tokens, proofs, limits };
         let auth = Arc::new(Auth::new(parts, auth_settings(config)));
         let api = Api::new(Arc::clone(&auth), &graphql(config));
         let entropy = surroundings.entropy;

@@ -14,9 +14,11 @@ pub mod keys;
 pub mod limits;
 pub mod login;
 pub mod password;
+pub mod proof;
 pub mod refresh;
 pub mod register;
 pub mod restore;
+mod seen_proofs;
 pub mod sessions;
 mod tokens;
 
@@ -28,10 +30,14 @@ pub use tokens::{SignedIn, Start};
 
 pub use crate::store::Health;
 use crate::{
-    auth::{accounts::Accounts, journal::Journal, keys::Keys, limits::Limits},
+    auth::{
+        accounts::Accounts, journal::Journal, keys::Keys, limits::Limits, proof::NotedRefusals,
+        seen_proofs::SeenProofs,
+    },
     clock::SharedClock,
     crypto::{
-        device_token::DeviceTokens, entropy::SharedEntropy, jwt::AccessTokens, refresh_token::RefreshTokens,
+        device_token::DeviceTokens, dpop::Proofs, entropy::SharedEntropy, jwt::AccessTokens,
+        refresh_token::RefreshTokens,
     },
     domain::{
         audit::Event,
@@ -51,6 +57,9 @@ pub struct Auth {
     access_tokens: AccessTokens,
     device_tokens: DeviceTokens,
     limits: Limits,
+    proofs: Proofs,
+    seen_proofs: SeenProofs,
+    noted_refusals: NotedRefusals,
     settings: AuthSettings,
 }
 
@@ -66,6 +75,8 @@ pub struct Parts {
     pub access_tokens: AccessTokens,
     /// Makes and checks device tokens.
     pub device_tokens: DeviceTokens,
+    /// Checks proofs of possession.
+    pub proofs: Proofs,
     /// How often somebody may try.
     pub limits: Limits,
 }
@@ -131,8 +142,19 @@ impl Auth {
     /// Puts the parts together.
     #[must_use]
     pub fn new(parts: Parts, settings: AuthSettings) -> Self {
-        let Parts { accounts, keys, refresh_tokens, access_tokens, device_tokens, limits } = parts;
-        Self { accounts, keys, refresh_tokens, access_tokens, device_tokens, limits, settings }
+        let Parts { accounts, keys, refresh_tokens, access_tokens, device_tokens, proofs, limits } = parts;
+        Self {
+            accounts,
+            keys,
+            refresh_tokens,
+            access_tokens,
+            device_tokens,
+            limits,
+            proofs,
+            seen_proofs: SeenProofs::new(),
+            noted_refusals: NotedRefusals::default(),
+            settings,
+        }
     }
 
     /// How sessions begin, live and end.

@@ -53,7 +53,7 @@ enum Command {
         #[command(subcommand)]
         command: keys::Command,
     },
-    /// Delete sessions that ended long ago; a running server does so by itself
+    /// Delete what nobody needs any more, such as sessions that ended long ago; a running server does so by itself
     Prune,
     /// After a backup was restored: end every session, so that the past does not come back to life
     RestoreFence,
@@ -97,7 +97,7 @@ impl Cli {
             Command::Keys { command } => keys::run(command, &load()?).await,
             Command::Prune => {
                 let rows = maintenance::prune(&load()?, Surroundings::default()).await?;
-                output::line(format!("Deleted {rows} sessions that ended long ago."));
+                output::line(format!("Deleted {rows} rows that nobody needs any more."));
                 Ok(())
             }
             Command::RestoreFence => restore_fence(&load()?).await,

@@ -1,6 +1,7 @@
 //! Hashing, tokens and keys.
 
 pub mod device_token;
+pub mod dpop;
 pub mod entropy;
 pub mod hasher;
 pub mod jwt;

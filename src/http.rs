@@ -2,6 +2,7 @@
 
 pub mod client_address;
 mod cookies;
+mod dpop;
 mod explorer;
 mod graphql;
 mod layers;
@@ -57,6 +58,7 @@ pub fn router(api: Api, auth: Arc<Auth>, request_ids: RequestIds, settings: Http
     let origins = Origins::new(&settings.public_url, &settings.allowed_origins);
     let cors = origins.cors();
     let envelope = Arc::new(Envelope { request_ids, trusted_proxies: settings.trusted_proxies });
+    let nonces = Arc::clone(&auth);
     let http = Arc::new(Http { api, auth, origins, explorer: settings.explorer, sdl: sdl() });
 
     let routes = Router::new()
@@ -69,6 +71,7 @@ pub fn router(api: Api, auth: Arc<Auth>, request_ids: RequestIds, settings: Http
     routes
         .with_state(http)
         .layer(middleware::from_fn(layers::rescue))
+        .layer(middleware::from_fn_with_state(nonces, dpop::tell_nonce))
         .layer(cors)
         .layer(middleware::from_fn(layers::security_headers))
         .layer(middleware::from_fn_with_state(envelope, layers::envelope))

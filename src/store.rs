@@ -7,6 +7,7 @@ pub mod audit;
 mod backend;
 pub mod cluster;
 mod connection;
+pub mod dpop_proofs;
 mod durability;
 mod entity;
 mod error;

@@ -24,6 +24,13 @@ pub(super) fn issuer(public_url: &Url) -> String {
     public_url.as_str().trim_end_matches('/').to_owned()
 }
 
+/// The URL that requests are sent to: what a proof of possession must be for.
+pub(super) fn endpoint(public_url: &Url) -> Url {
+    let mut url = public_url.clone();
+    url.set_path(&format!("{}/graphql", public_url.path().trim_end_matches('/')));
+    url
+}
+
 pub(super) fn store(config: &Config) -> StoreSettings {
     let Database {
         max_connections,

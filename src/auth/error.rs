@@ -5,7 +5,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::{
-    crypto::{hasher::HasherError, keyring::KeyError},
+    crypto::{dpop::ProofRefused, hasher::HasherError, keyring::KeyError},
     domain::invalid::Invalid,
     store::{MayConflict, StoreError},
 };
@@ -46,6 +46,9 @@ pub enum AuthError {
     /// The answer to one refresh was given again too often. Nothing was changed.
     #[error("the answer to a refresh was asked for too often")]
     TooManyReplays,
+    /// The session is bound to a key, or was to be, and the proof of possession is missing or wrong. Nothing was changed.
+    #[error("the proof of possession was refused: {0}")]
+    ProofRefused(ProofRefused),
     /// Nothing is wrong with the request: this server cannot fulfil it.
     #[error(transparent)]
     Fault(#[from] Fault),
@@ -80,6 +83,9 @@ pub enum Fault {
     /// Somebody else changed the same session or account at the same time. Nothing was done.
     #[error("the session or account was changed by somebody else at the same time")]
     Contended,
+    /// More proofs of possession come in than can be remembered.
+    #[error("too many proofs of possession to remember")]
+    TooManyProofs,
 }
 
 impl Fault {
@@ -89,7 +95,8 @@ impl Fault {
         match self {
             Self::Store(StoreError::Unavailable(_) | StoreError::Conflict(_))
             | Self::Hasher(HasherError::Busy)
-            | Self::Contended => true,
+            | Self::Contended
+            | Self::TooManyProofs => true,
             Self::Store(StoreError::Corrupt { .. } | StoreError::Broken(_))
             | Self::Hasher(HasherError::Argon2(_))
             | Self::Key(_) => false,

@@ -50,7 +50,7 @@ pub async fn login(auth: &Auth, request: Login) -> Result<SignedIn, AuthError> {
 }
 
 async fn sign_in(auth: &Auth, request: Login) -> Result<SignedIn, AuthError> {
-    let Start { delivery, device, replaced_cookie } = request.start;
+    let Start { delivery, device, proof, replaced_cookie } = request.start;
     let origin = Origin::from(&device);
     let guess = Guess {
         identifier: &request.identifier,
@@ -71,7 +71,7 @@ async fn sign_in(auth: &Auth, request: Login) -> Result<SignedIn, AuthError> {
         auth.limits.was_right_from(&charge);
         return Err(AuthError::AccountBlocked);
     }
-    let session = auth.new_session(&user, delivery, device);
+    let session = auth.new_session(&user, delivery, device, proof.as_ref());
     let access_token = auth.sign_access_token(&session, &user)?;
 
     let begun = &session;
@@ -83,7 +83,7 @@ async fn sign_in(auth: &Auth, request: Login) -> Result<SignedIn, AuthError> {
                 return Err(Fault::Contended.into());
             }
             auth.limits.was_right(&tx, spent, owner).await?;
-            auth.store_session(&tx, begun, &notes).await
+            auth.store_session(&tx, begun, proof.as_ref(), &notes).await
         })
         .await?;
 

@@ -5,6 +5,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::{
     Auth, SignedIn,
     error::{AuthError, Fault, FieldError},
+    proof::{self, Proof, ProofRefused},
 };
 use crate::{
     crypto::{refresh_token::OpenedToken, sha256},
@@ -27,6 +28,9 @@ pub struct Refresh {
     pub channel: Delivery,
     /// The key that tells a retry by the same holder from a second holder.
     pub retry_key: Option<SecretString>,
+    /// The proof that the client has a key. It says nothing about a session that is bound to none, and does not bind it: or a
+    /// thief could bind what was stolen.
+    pub proof: Option<Proof>,
     /// Where it comes from.
     pub origin: Origin,
 }
@@ -41,7 +45,8 @@ const RETRY_KEY_MAX: usize = 128;
 ///
 /// # Errors
 /// [`AuthError::RefreshTokenReused`] after the session was ended for it; [`AuthError::RefreshTokenInvalid`] for
-/// whatever cannot be refreshed. Neither is ever the answer to a fault. [`AuthError::RateLimited`] changes nothing.
+/// whatever cannot be refreshed. Neither is ever the answer to a fault. [`AuthError::ProofRefused`] for a token of a bound
+/// session without its proof, and [`AuthError::RateLimited`], change nothing.
 pub async fn refresh(auth: &Auth, request: Refresh) -> Result<SignedIn, AuthError> {
     let address = request.origin.address;
     let outcome = exchange(auth, request).await;
@@ -58,13 +63,19 @@ async fn exchange(auth: &Auth, request: Refresh) -> Result<SignedIn, AuthError> 
 
     auth.limits.refresh(token.session_id())?;
 
+    let mut unused = request.proof;
     for _ in 0..TRIES {
         let (session, user) =
             sessions::find(auth.store(), token.session_id()).await?.ok_or(AuthError::RefreshTokenInvalid)?;
-        auth.admit(&token, request.channel, &session, &user)?;
-        if let Some(answer) =
-            auth.follow_rule(&token, retry_hash.as_ref(), session, user, &request.origin).await?
-        {
+        let admitted = auth.admit(&token, &request, &session, &user);
+        let sender_proven = auth.noted(admitted, &session, &request.origin).await?;
+        if sender_proven && let Some(proof) = unused.take() {
+            let outcome = proof::use_up(auth.store(), &proof).await;
+            auth.noted(outcome, &session, &request.origin).await?;
+        }
+        let presented =
+            Presented { generation: token.generation(), retry_hash: retry_hash.as_ref(), sender_proven };
+        if let Some(answer) = auth.follow_rule(presented, session, user, &request.origin).await? {
             return Ok(answer);
         }
     }
@@ -72,22 +83,24 @@ async fn exchange(auth: &Auth, request: Refresh) -> Result<SignedIn, AuthError> 
 }
 
 impl Auth {
-    /// Lets through a token that belongs to the session, as long as the session can be used.
+    /// Lets through a token that belongs to the session, as long as the session can be used; says whether it is bound to a
+    /// key and came with the proof of it.
     fn admit(
         &self,
         token: &OpenedToken,
-        channel: Delivery,
+        request: &Refresh,
         session: &Session,
         user: &User,
-    ) -> Result<(), AuthError> {
+    ) -> Result<bool, AuthError> {
         if let Some(ended) = session.ended {
             return Err(refusal_of_ended(token, session, ended.reason, user));
         }
-        if !self.refresh_tokens.authenticates(token, session) || session.delivery != channel {
+        if !self.refresh_tokens.authenticates(token, session) || session.delivery != request.channel {
             return Err(AuthError::RefreshTokenInvalid);
         }
+        let sender_proven = prove(session, request.proof)?;
         match session.standing(user, self.clock().now(), self.accounts.idle_timeout) {
-            Standing::Live => Ok(()),
+            Standing::Live => Ok(sender_proven),
             Standing::OwnerBlocked => Err(AuthError::AccountBlocked),
             Standing::Revoked | Standing::Expired => Err(AuthError::RefreshTokenInvalid),
         }
@@ -96,14 +109,13 @@ impl Auth {
     /// Decides and carries out. `None` when another call changed the session first.
     async fn follow_rule(
         &self,
-        token: &OpenedToken,
-        retry_hash: Option<&RetryHash>,
+        presented: Presented<'_>,
         session: Session,
         user: User,
         origin: &Origin,
     ) -> Result<Option<SignedIn>, AuthError> {
         let now = self.clock().now();
-        let presented = Presented { generation: token.generation(), retry_hash, sender_proven: false };
+        let retry_hash = presented.retry_hash;
         let decision =
             rotation::decide(presented, &session.chain, session.delivery, now, &self.settings.rotation);
         tracing::debug!(session_id = %session.id, generation = presented.generation, ?decision, "refresh");
@@ -182,6 +194,12 @@ impl Auth {
         let access_token = self.sign_access_token(&session, &user)?;
         self.signed_in(session, user, access_token)
     }
+}
+
+/// Whether the session is bound to a key and the proof is by that key.
+fn prove(session: &Session, proof: Option<Proof>) -> Result<bool, ProofRefused> {
+    let Some(jkt) = &session.jkt else { return Ok(false) };
+    proof::by_key(proof.ok_or(ProofRefused::Missing)?, jkt).map(|_| true)
 }
 
 /// The row of an ended session has no nonce, so the inner MAC cannot be checked any more; nothing is changed on the

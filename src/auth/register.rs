@@ -40,15 +40,15 @@ pub async fn register(auth: &Auth, request: Register) -> Result<SignedIn, AuthEr
             origin: Origin::from(&request.start.device),
         })
         .await?;
-    let Start { delivery, device, replaced_cookie } = request.start;
-    let session = auth.new_session(&account.user, delivery, device);
+    let Start { delivery, device, proof, replaced_cookie } = request.start;
+    let session = auth.new_session(&account.user, delivery, device, proof.as_ref());
     let access_token = auth.sign_access_token(&session, &account.user)?;
 
     let (new, begun) = (&account, &session);
     auth.journal()
         .transaction(|tx, notes| async move {
             accounts::insert(&tx, new, &notes).await?;
-            auth.store_session(&tx, begun, &notes).await
+            auth.store_session(&tx, begun, proof.as_ref(), &notes).await
         })
         .await?;
 

@@ -5,7 +5,12 @@ use std::time::Duration;
 use secrecy::SecretString;
 use time::OffsetDateTime;
 
-use super::{Auth, error::AuthError, journal::Notes};
+use super::{
+    Auth,
+    error::AuthError,
+    journal::Notes,
+    proof::{self, Proof},
+};
 use crate::{
     crypto::{entropy::random, jwt::Subject, keyring::KeyError},
     domain::{
@@ -25,6 +30,8 @@ pub struct Start {
     pub delivery: Delivery,
     /// Where the user signs in.
     pub device: Device,
+    /// The key that the session is to be bound to, with the proof that the client has it.
+    pub proof: Option<Proof>,
     /// The refresh token in the cookie that this sign-in replaces.
     pub replaced_cookie: Option<SecretString>,
 }
@@ -49,7 +56,13 @@ pub struct SignedIn {
 
 impl Auth {
     /// A new session of a user, not yet stored.
-    pub(super) fn new_session(&self, user: &User, delivery: Delivery, device: Device) -> Session {
+    pub(super) fn new_session(
+        &self,
+        user: &User,
+        delivery: Delivery,
+        device: Device,
+        proof: Option<&Proof>,
+    ) -> Session {
         let now = self.clock().now();
         Session {
             id: SessionId::new(now, &random(&**self.entropy())),
@@ -59,7 +72,7 @@ impl Auth {
             chain: Chain::default(),
             auth_epoch: user.auth_epoch,
             delivery,
-            jkt: None,
+            jkt: proof.map(Proof::jkt),
             auth_time: now,
             created_at: now,
             absolute_expires_at: now + self.settings.absolute_timeout,
@@ -69,13 +82,17 @@ impl Auth {
         }
     }
 
-    /// Stores a new session and makes room for it.
+    /// Stores a new session and makes room for it. The proof that binds it is used up with it, or neither happens.
     pub(super) async fn store_session(
         &self,
         tx: &Tx,
         session: &Session,
+        proof: Option<&Proof>,
         notes: &Notes,
     ) -> Result<(), AuthError> {
+        if let Some(proof) = proof {
+            proof::use_up_in(tx, proof).await?;
+        }
         sessions::insert(tx, session).await?;
         let (most, idle_timeout) = (self.settings.max_per_user, self.accounts.idle_timeout);
         let surplus = sessions::end_surplus(tx, session, most, idle_timeout).await?;
@@ -109,6 +126,7 @@ impl Auth {
             token_id: random(&**self.entropy()),
             auth_time: session.auth_time,
             roles: user.roles.clone(),
+            jkt: session.jkt,
         };
         Ok(self.access_tokens.sign(&subject, self.clock().now())?)
     }

@@ -2,12 +2,16 @@
 
 use std::{sync::Arc, time::Duration};
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, Header, Validation};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::keyring::{KeyError, Keyring};
+use super::{
+    dpop::Thumbprint,
+    keyring::{KeyError, Keyring},
+};
 use crate::domain::ids::{SessionId, UserId};
 
 const TYPE: &str = "at+jwt";
@@ -49,6 +53,8 @@ pub struct Subject {
     pub auth_time: OffsetDateTime,
     /// `roles`, of the moment it was signed.
     pub roles: Vec<String>,
+    /// `cnf.jkt`: the key without which it is good for nothing (RFC 9449 §6.1).
+    pub jkt: Option<Thumbprint>,
 }
 
 /// A verified access token, as far as this server's API needs to know it.
@@ -58,6 +64,8 @@ pub struct VerifiedToken {
     pub user_id: UserId,
     /// Of which session.
     pub session_id: SessionId,
+    /// The key that it is bound to. Whoever sends it must prove to have that key.
+    pub jkt: Option<Thumbprint>,
 }
 
 /// Why an access token was refused.
@@ -82,6 +90,15 @@ struct Claims {
     exp: i64,
     auth_time: i64,
     roles: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cnf: Option<Confirmation>,
+}
+
+/// RFC 7800 §3.1.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Confirmation {
+    jkt: String,
 }
 
 impl AccessTokens {
@@ -130,6 +147,7 @@ impl AccessTokens {
             exp: round_up(now + self.settings.ttl),
             auth_time: subject.auth_time.unix_timestamp(),
             roles: subject.roles.clone(),
+            cnf: subject.jkt.map(|jkt| Confirmation { jkt: URL_SAFE_NO_PAD.encode(jkt) }),
         };
         let token = jsonwebtoken::encode(&header, &claims, key.encoding()).map_err(|_| KeyError::Library)?;
         Ok(token.into())
@@ -153,7 +171,8 @@ impl AccessTokens {
         let (Ok(user_id), Ok(session_id)) = parsed else {
             return Err(TokenRefused::Invalid);
         };
-        Ok(VerifiedToken { user_id, session_id })
+        let jkt = claims.cnf.map(|cnf| thumbprint(&cnf.jkt).ok_or(TokenRefused::Invalid)).transpose()?;
+        Ok(VerifiedToken { user_id, session_id, jkt })
     }
 
     fn authentic_claims(&self, token: &str) -> Result<Claims, TokenRefused> {
@@ -177,6 +196,10 @@ fn key_id(token: &str) -> Option<String> {
         .is_some_and(|typ| typ.eq_ignore_ascii_case(TYPE) || typ.eq_ignore_ascii_case("application/at+jwt"));
     let acceptable = is_access_token && header.alg == Algorithm::ES256 && header.crit.is_none();
     header.kid.filter(|kid| acceptable && kid.len() == KEY_ID_LENGTH)
+}
+
+fn thumbprint(text: &str) -> Option<Thumbprint> {
+    URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()
 }
 
 /// `exp` has whole seconds. Rounded up, so that no client finds its token dead before `expiresIn` is over.

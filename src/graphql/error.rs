@@ -5,6 +5,7 @@ use async_graphql::{Enum, ErrorExtensions};
 use crate::auth::{
     error::{AuthError, Fault, FieldError},
     identify::Unidentified,
+    proof::ProofRefused,
 };
 
 /// The values of `extensions.code` on an error.
@@ -47,10 +48,10 @@ pub enum ErrorCode {
     /// Too many attempts; wait `extensions.retryAfter` seconds.
     #[graphql(name = "RATE_LIMITED")]
     RateLimited,
-    /// The DPoP proof is missing or wrong.
+    /// The DPoP proof is missing or wrong; `extensions.reason` says what about it. Nothing was changed, and refreshing does not help.
     #[graphql(name = "DPOP_PROOF_INVALID")]
     DpopProofInvalid,
-    /// Repeat with the nonce from the `DPoP-Nonce` header.
+    /// Repeat with the nonce from the `DPoP-Nonce` header. Nothing was executed.
     #[graphql(name = "DPOP_NONCE_REQUIRED")]
     DpopNonceRequired,
     /// The browser origin is not on the server's list, or the request could have been forged (CSRF).
@@ -97,7 +98,7 @@ pub struct ApiError {
     pub code: ErrorCode,
     /// A fixed sentence for a developer; programs look at the code.
     pub message: &'static str,
-    /// With [`ErrorCode::Unauthenticated`]: why.
+    /// With [`ErrorCode::Unauthenticated`] and [`ErrorCode::DpopProofInvalid`]: why.
     pub reason: Option<&'static str>,
     /// Seconds after which repeating the call can help.
     pub retry_after: Option<u32>,
@@ -167,9 +168,40 @@ impl From<Unidentified> for ApiError {
     fn from(why: Unidentified) -> Self {
         Self::unauthenticated(match why {
             Unidentified::Expired => "TOKEN_EXPIRED",
-            Unidentified::Invalid => "TOKEN_INVALID",
+            Unidentified::Invalid | Unidentified::WrongScheme => "TOKEN_INVALID",
             Unidentified::SessionRevoked => "SESSION_REVOKED",
+            // Not UNAUTHENTICATED: a client would refresh, which mends no proof, and try again for ever.
+            Unidentified::ProofRefused(refused) => return refused.into(),
         })
+    }
+}
+
+/// Most of these are mistakes of whoever writes a client, so the sentences say more than others.
+impl From<ProofRefused> for ApiError {
+    fn from(refused: ProofRefused) -> Self {
+        let (reason, message) = match refused {
+            ProofRefused::NonceRequired => {
+                let message = "Repeat the request with a proof that has the nonce of the DPoP-Nonce header.";
+                return Self::new(ErrorCode::DpopNonceRequired, message);
+            }
+            ProofRefused::Missing => ("PROOF_MISSING", "This session needs a DPoP proof with each request."),
+            ProofRefused::Malformed => (
+                "PROOF_MALFORMED",
+                "There must be one DPoP header: a JWT with typ, alg and jwk, a good signature, and jti, htm, htu and iat.",
+            ),
+            ProofRefused::OtherRequest => (
+                "PROOF_FOR_OTHER_REQUEST",
+                "htm and htu must be the method and the public URL; ath that of the access token, or absent at sign-in.",
+            ),
+            ProofRefused::Expired => {
+                ("PROOF_EXPIRED", "iat is not now. Set the clock, or use the nonce of the DPoP-Nonce header.")
+            }
+            ProofRefused::OtherKey => {
+                ("PROOF_BY_OTHER_KEY", "The DPoP proof is by another key than the session's.")
+            }
+            ProofRefused::Replayed => ("PROOF_REPLAYED", "The DPoP proof was used before; make a new one."),
+        };
+        Self { reason: Some(reason), ..Self::new(ErrorCode::DpopProofInvalid, message) }
     }
 }
 
@@ -205,6 +237,7 @@ impl From<AuthError> for ApiError {
                 ErrorCode::ReauthenticationRequired,
                 "It is too long ago that you signed in; sign in again, then repeat this.",
             ),
+            AuthError::ProofRefused(refused) => refused.into(),
             AuthError::Fault(fault) => fault.into(),
         }
     }

@@ -29,6 +29,9 @@ const FIELDS: [(&str, Access); 6] = [
 /// Fields that take a password or a token: one of them in an operation, or a guesser would put in a thousand.
 const TAKES_CREDENTIAL: [&str; 5] = ["login", "register", "refreshToken", "logout", "changePassword"];
 
+/// Fields that begin or refresh a session: a DPoP proof that comes with one is for the session's own key.
+const TAKES_PROOF: [&str; 3] = ["login", "register", "refreshToken"];
+
 /// What an operation needs: the most that any of its root fields needs.
 pub fn access<'a>(root_fields: impl IntoIterator<Item = &'a str>) -> Access {
     root_fields.into_iter().map(access_of).max().unwrap_or(Access::Public)
@@ -38,6 +41,12 @@ pub fn access<'a>(root_fields: impl IntoIterator<Item = &'a str>) -> Access {
 #[must_use]
 pub fn takes_credential(root_field: &str) -> bool {
     TAKES_CREDENTIAL.contains(&root_field)
+}
+
+/// Whether a root field begins or refreshes a session.
+#[must_use]
+pub fn takes_proof(root_field: &str) -> bool {
+    TAKES_PROOF.contains(&root_field)
 }
 
 fn access_of(root_field: &str) -> Access {

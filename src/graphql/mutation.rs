@@ -69,7 +69,7 @@ impl Mutation {
         let (token, channel) =
             the_token(request, non_empty(input.refresh_token))?.ok_or(AuthError::RefreshTokenInvalid)?;
         let retry_key = non_empty(input.retry_key);
-        let exchange = Refresh { token, channel, retry_key, origin: request.origin() };
+        let exchange = Refresh { token, channel, retry_key, proof: request.proof, origin: request.origin() };
         let refreshed = refresh(auth(ctx)?, exchange).await;
         if channel == Delivery::Cookie && refreshed.as_ref().is_err_and(AuthError::ends_session) {
             request.affect_cookie(CookieEffect::Clear);
@@ -145,7 +145,12 @@ fn start(
 ) -> Result<Start, ApiError> {
     let delivery = delivery.map_or(auth.settings().default_delivery, Delivery::from);
     request.allow_delivery(delivery)?;
-    Ok(Start { delivery, device: request.device(device_name), replaced_cookie: request.cookie.clone() })
+    Ok(Start {
+        delivery,
+        device: request.device(device_name),
+        proof: request.proof,
+        replaced_cookie: request.cookie.clone(),
+    })
 }
 
 /// The refresh token of a request, and how it came. Two at once would leave open which session is meant.

@@ -15,7 +15,7 @@ use super::{
     },
 };
 use crate::{
-    auth::{audit, sessions},
+    auth::{audit, proof, sessions},
     domain::ids::NodeId,
 };
 
@@ -65,6 +65,7 @@ fn current_settings(ctx: &Context<'_>) -> Result<Settings, ApiError> {
         password_min_length: i32::try_from(shown.password_min_length).unwrap_or(i32::MAX),
         default_delivery: settings.default_delivery.into(),
         error_codes: ErrorCode::all().collect(),
+        dpop_algorithms: proof::ALGORITHMS.map(str::to_owned).to_vec(),
     })
 }
 
@@ -94,4 +95,6 @@ struct Settings {
     default_delivery: TokenDelivery,
     /// Every value `extensions.code` can have; here so that tools see it and report a removal as breaking.
     error_codes: Vec<ErrorCode>,
+    /// How a DPoP proof may be signed (RFC 9449).
+    dpop_algorithms: Vec<String>,
 }

@@ -13,7 +13,7 @@ use secrecy::SecretString;
 
 use super::error::ApiError;
 use crate::{
-    auth::Caller,
+    auth::{Caller, proof::Proof},
     domain::{
         ids::SessionId,
         origin::Origin,
@@ -26,6 +26,8 @@ use crate::{
 pub struct RequestContext {
     /// Who makes it, when the gate found out.
     pub caller: Option<Caller>,
+    /// The proof of possession that came with a sign-in or a refresh.
+    pub proof: Option<Proof>,
     /// The refresh token in the cookie.
     pub cookie: Option<SecretString>,
     /// The device token in its cookie.

@@ -1,6 +1,6 @@
 //! `/graphql`: from a request to an answer (GraphQL over HTTP).
 
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
 use async_graphql::parser::types::OperationType;
 use axum::{
@@ -13,17 +13,19 @@ use axum::{
 use secrecy::SecretString;
 
 use super::{
-    Http, cookies,
+    Http, cookies, dpop,
     layers::{ClientAddress, RequestId},
     negotiation::{self, Media},
     parameters::Parameters,
-    respond::{self, Refusal, Report},
+    respond::{self, Refusal, Report, Scheme},
 };
 use crate::{
     auth::{
         Caller,
-        identify::{Unidentified, identify},
+        identify::{self, Unidentified, identify},
+        proof::ProofRefused,
     },
+    domain::origin::Origin,
     graphql::{
         document::Operation,
         error::{ApiError, ErrorCode},
@@ -90,7 +92,11 @@ impl Exchange<'_> {
         if context.origin_allowed() && self.parts.method == Method::POST {
             context.device_cookie = cookies::device_token(&self.parts.headers);
         }
-        context.caller = self.caller(gate::access(operation.root_fields()), address).await?;
+        if operation.root_fields().any(gate::takes_proof) {
+            let proof = self.http.auth.proof_at_sign_in(dpop::shown(&self.parts)).map_err(ApiError::from)?;
+            context.proof = proof;
+        }
+        context.caller = self.caller(gate::access(operation.root_fields()), &context.origin()).await?;
         if let Some(caller) = &context.caller {
             context.belongs_to(caller.session_id());
         }
@@ -134,25 +140,45 @@ impl Exchange<'_> {
     }
 
     /// The gate: who makes the request, as far as the request needs to know.
-    async fn caller(&self, access: Access, address: Option<IpAddr>) -> Result<Option<Caller>, Refusal> {
+    async fn caller(&self, access: Access, origin: &Origin) -> Result<Option<Caller>, Refusal> {
         if access == Access::Public {
             return Ok(None);
         }
-        let found = match credentials(&self.parts.headers) {
-            Credentials::None if access == Access::Required => return Err(ApiError::token_missing().into()),
+        let (found, scheme) = match credentials(&self.parts.headers) {
+            Credentials::None if access == Access::Required => {
+                return Err(Refusal::challenge(ApiError::token_missing(), Scheme::Bearer));
+            }
             Credentials::None => return Ok(None),
-            Credentials::Unusable => Err(Unidentified::Invalid),
-            Credentials::Bearer(token) => identify(&self.http.auth, &token).await.map_err(ApiError::from)?,
+            Credentials::Unusable => (Err(Unidentified::Invalid), Scheme::Bearer),
+            Credentials::Bearer(token) => {
+                (self.identify(&token, Scheme::Bearer, origin).await?, Scheme::Bearer)
+            }
+            Credentials::Dpop(token) => (self.identify(&token, Scheme::Dpop, origin).await?, Scheme::Dpop),
         };
         match found {
             Ok(caller) => Ok(Some(caller)),
-            Err(_) if access == Access::Tolerant => Ok(None),
-            Err(Unidentified::Invalid) => {
-                self.http.auth.limits().bad_token(address).map_err(ApiError::from)?;
-                Err(ApiError::from(Unidentified::Invalid).into())
+            // Nobody is told that there was nothing to sign out of, only since the nonce had changed.
+            Err(why) if access == Access::Tolerant && why != STALE_NONCE => Ok(None),
+            Err(why) => {
+                if why == Unidentified::Invalid {
+                    self.http.auth.limits().bad_token(origin.address).map_err(ApiError::from)?;
+                }
+                Err(Refusal::challenge(why.into(), scheme))
             }
-            Err(why) => Err(ApiError::from(why).into()),
         }
+    }
+
+    async fn identify(
+        &self,
+        token: &SecretString,
+        scheme: Scheme,
+        origin: &Origin,
+    ) -> Result<Result<Caller, Unidentified>, Refusal> {
+        let scheme = match scheme {
+            Scheme::Bearer => identify::Scheme::Bearer,
+            Scheme::Dpop => identify::Scheme::Dpop(dpop::shown(&self.parts)),
+        };
+        Ok(identify(&self.http.auth, token, scheme, origin).await.map_err(ApiError::from)?)
     }
 
     async fn execute(
@@ -182,14 +208,18 @@ impl Exchange<'_> {
     }
 }
 
+/// A proof that has nothing wrong but its nonce.
+const STALE_NONCE: Unidentified = Unidentified::ProofRefused(ProofRefused::NonceRequired);
+
 enum Credentials {
     None,
-    /// Something that is no bearer token.
+    /// Something that is no access token.
     Unusable,
     Bearer(SecretString),
+    Dpop(SecretString),
 }
 
-/// RFC 6750 §2.1.
+/// RFC 6750 §2.1 and RFC 9449 §7.1.
 fn credentials(headers: &HeaderMap) -> Credentials {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let value = match (values.next(), values.next()) {
@@ -197,11 +227,15 @@ fn credentials(headers: &HeaderMap) -> Credentials {
         (Some(value), None) => value.to_str().unwrap_or_default(),
         (Some(_), Some(_)) => return Credentials::Unusable,
     };
-    match value.split_once(' ') {
-        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") && !token.trim().is_empty() => {
-            Credentials::Bearer(token.trim().to_owned().into())
-        }
-        _ => Credentials::Unusable,
+    let (scheme, token) = value.split_once(' ').map_or(("", ""), |(scheme, token)| (scheme, token.trim()));
+    if token.is_empty() {
+        Credentials::Unusable
+    } else if scheme.eq_ignore_ascii_case("bearer") {
+        Credentials::Bearer(token.to_owned().into())
+    } else if scheme.eq_ignore_ascii_case("dpop") {
+        Credentials::Dpop(token.to_owned().into())
+    } else {
+        Credentials::Unusable
     }
 }
 

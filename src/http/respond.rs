@@ -21,6 +21,15 @@ pub(super) struct Refusal {
     /// Set when the request was not well-formed HTTP for GraphQL: the status is the same for every client then.
     status: Option<StatusCode>,
     allow: Option<&'static str>,
+    /// How the caller was to authenticate, when the request was turned away for that.
+    challenged: Option<Scheme>,
+}
+
+/// The scheme that a request authenticates itself with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scheme {
+    Bearer,
+    Dpop,
 }
 
 /// What the log says about a GraphQL request.
@@ -38,7 +47,7 @@ impl Refusal {
             StatusCode::REQUEST_TIMEOUT => ApiError { message, ..ApiError::unavailable() },
             _ => ApiError::new(ErrorCode::BadUserInput, message),
         };
-        Self { error, status: Some(status), allow: None }
+        Self { status: Some(status), ..Self::from(error) }
     }
 
     /// A method that is not for this (RFC 9110 §15.5.6).
@@ -46,17 +55,26 @@ impl Refusal {
         Self { allow: Some(allow), ..Self::http(StatusCode::METHOD_NOT_ALLOWED, message) }
     }
 
+    /// An access token, or the proof for it, that was not good enough.
+    pub(super) fn challenge(error: ApiError, scheme: Scheme) -> Self {
+        Self { challenged: Some(scheme), ..Self::from(error) }
+    }
+
     pub(super) fn code(&self) -> &'static str {
         self.error.code.name()
     }
 
     pub(super) fn respond(self, media: Media, request_id: &RequestId) -> Response {
-        let real = self.status.unwrap_or_else(|| status_before_execution(self.error.code));
+        let real = match (self.status, self.challenged) {
+            (Some(status), _) => status,
+            (None, Some(_)) => StatusCode::UNAUTHORIZED,
+            (None, None) => status_before_execution(self.error.code),
+        };
         let status = match media {
             Media::Legacy if self.status.is_none() => StatusCode::OK,
             _ => real,
         };
-        let challenge = challenge(&self.error);
+        let challenges = self.challenged.map(|scheme| challenges(&self.error, scheme)).unwrap_or_default();
         let retry_after = self.error.retry_after;
         let fault = is_fault(self.error.code);
         let mut error: async_graphql::Error = self.error.into();
@@ -70,8 +88,8 @@ impl Refusal {
         if let Some(allow) = self.allow {
             headers.insert(header::ALLOW, HeaderValue::from_static(allow));
         }
-        if let Some(challenge) = challenge {
-            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        for challenge in challenges {
+            headers.append(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         }
         if let Some(seconds) = retry_after {
             headers.insert(header::RETRY_AFTER, seconds.into());
@@ -82,7 +100,7 @@ impl Refusal {
 
 impl From<ApiError> for Refusal {
     fn from(error: ApiError) -> Self {
-        Self { error, status: None, allow: None }
+        Self { error, status: None, allow: None, challenged: None }
     }
 }
 
@@ -165,20 +183,25 @@ fn json(status: StatusCode, media: Media, body: String) -> Response {
     (status, [(header::CONTENT_TYPE, content_type)], Body::from(body)).into_response()
 }
 
-/// RFC 6750 §3.
-fn challenge(error: &ApiError) -> Option<&'static str> {
-    match (error.code, error.reason) {
-        (ErrorCode::Unauthenticated, Some("TOKEN_MISSING")) => Some("Bearer"),
-        (ErrorCode::Unauthenticated, _) => Some("Bearer error=\"invalid_token\""),
-        _ => None,
+/// RFC 6750 §3 and RFC 9449 §7.1. What is wrong is said of the scheme that was used; whoever used none, or the weaker one,
+/// is told of the other as well.
+fn challenges(error: &ApiError, scheme: Scheme) -> Vec<&'static str> {
+    let dpop = "DPoP algs=\"ES256 EdDSA Ed25519\"";
+    match (scheme, error.code, error.reason) {
+        (Scheme::Bearer, _, Some("TOKEN_MISSING")) => vec!["Bearer", dpop],
+        (Scheme::Bearer, ..) => vec!["Bearer error=\"invalid_token\"", dpop],
+        (Scheme::Dpop, ErrorCode::DpopProofInvalid, _) => {
+            vec!["DPoP error=\"invalid_dpop_proof\", algs=\"ES256 EdDSA Ed25519\""]
+        }
+        (Scheme::Dpop, ErrorCode::DpopNonceRequired, _) => {
+            vec!["DPoP error=\"use_dpop_nonce\", algs=\"ES256 EdDSA Ed25519\""]
+        }
+        (Scheme::Dpop, ..) => vec!["DPoP error=\"invalid_token\", algs=\"ES256 EdDSA Ed25519\""],
     }
 }
 
 fn status_before_execution(code: ErrorCode) -> StatusCode {
-    match code {
-        ErrorCode::Unauthenticated => StatusCode::UNAUTHORIZED,
-        code => status_of_fault(code).unwrap_or(StatusCode::BAD_REQUEST),
-    }
+    status_of_fault(code).unwrap_or(StatusCode::BAD_REQUEST)
 }
 
 /// What went wrong is not in the answer's data, so the status may say it. Everything else that an operation answers is

@@ -36,6 +36,16 @@ impl StoreError {
         DbErr::ConnectionAcquire(sea_orm::ConnAcquireErr::Timeout).into()
     }
 
+    /// Whether a row was refused because there is one like it.
+    pub(super) fn is_duplicate(&self) -> bool {
+        match self {
+            Self::Unavailable(cause) | Self::Conflict(cause) | Self::Broken(cause) => {
+                violated_unique_index(&cause.0).is_some()
+            }
+            Self::Corrupt { .. } => false,
+        }
+    }
+
     /// Whether waiting for the database to come up is in vain: it is there and refuses, or the address makes no sense.
     pub(super) fn is_refusal(&self) -> bool {
         let Self::Unavailable(cause) = self else { return true };

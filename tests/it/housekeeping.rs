@@ -135,7 +135,7 @@ async fn a_server_prunes_by_itself_and_the_command_line_does_too() {
     add_old_sessions(&app, 300).await;
     assert_eq!(
         output_of(&mut keywheel_on(app.database(), &["prune"])),
-        "Deleted 300 sessions that ended long ago.\n"
+        "Deleted 300 rows that nobody needs any more.\n"
     );
     assert_eq!(rows(&app).await, 1);
 

@@ -12,6 +12,7 @@ mod cookies;
 mod crashes;
 mod databases;
 mod devices;
+mod dpop;
 mod faults;
 mod guessing;
 mod hashing;

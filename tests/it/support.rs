@@ -2,6 +2,7 @@
 
 pub(crate) mod client;
 pub(crate) mod database;
+pub(crate) mod dpop;
 pub(crate) mod instance;
 pub(crate) mod process;
 pub(crate) mod proxy;

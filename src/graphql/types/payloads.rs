@@ -45,7 +45,7 @@ impl AuthPayload {
         let device_token = hand_out_device_token(signed_in.device_token, delivery, request);
         Self {
             access_token: signed_in.access_token.expose_secret().to_owned(),
-            token_type: TokenType::Bearer,
+            token_type: signed_in.session.jkt.map_or(TokenType::Bearer, |_| TokenType::Dpop),
             expires_in: whole_seconds(signed_in.expires_in),
             refresh_token,
             refresh_expires_in: whole_seconds(signed_in.refresh_expires_in),

@@ -105,6 +105,11 @@ impl Client {
         self.jar.as_ref()?.lock().unwrap().clone()
     }
 
+    /// Whether it is a browser.
+    pub(crate) fn cookie_jar(&self) -> bool {
+        self.jar.is_some()
+    }
+
     pub(crate) fn put_cookie(&self, token: &str) {
         *self.jar.as_ref().unwrap().lock().unwrap() = Some(token.to_owned());
     }

@@ -1,0 +1,14 @@
+//! `dpop_proofs`.
+
+use sea_orm::entity::prelude::*;
+
+#[sea_orm::model]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "dpop_proofs")]
+pub(in crate::store) struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Vec<u8>,
+    pub expires_at: i64,
+}
+
+impl ActiveModelBehavior for ActiveModel {}
