@@ -8,6 +8,7 @@
 //! node for itself.
 
 mod addresses;
+mod alarm;
 mod buckets;
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
@@ -15,7 +16,7 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 use aws_lc_rs::hmac;
 
 pub use self::addresses::AddressLimits;
-use self::{addresses::Addresses, buckets::Buckets};
+use self::{addresses::Addresses, alarm::Alarm, buckets::Buckets};
 use super::{error::AuthError, journal::Journal};
 pub use crate::store::throttles::Guessing;
 use crate::{
@@ -46,6 +47,7 @@ pub struct Limits {
     settings: LimitSettings,
     addresses: Addresses,
     sessions: Buckets<SessionId>,
+    alarm: Alarm,
 }
 
 /// How much is allowed.
@@ -97,6 +99,7 @@ impl Limits {
             names: hmac::Key::new(hmac::HMAC_SHA256, &*key),
             addresses: Addresses::new(settings.address.clone()),
             sessions: Buckets::default(),
+            alarm: Alarm::default(),
             settings,
         }
     }
@@ -180,6 +183,7 @@ impl Limits {
         if !self.settings.enabled {
             return Ok(false);
         }
+        self.alarm.count(self.elapsed());
         let key = self.name(target);
         if let Some(address) = address {
             self.addresses.note_failure(address, &key, self.elapsed());

@@ -180,12 +180,9 @@ impl Auth {
                 }
             }
         }
+        // What the account does not take any more still counts for the address: asking costs the database something.
         let (target, mut charge) = (Target::Account(account), from_address?);
-        if let Err(error) = self.limits.guess_at(target, &mut charge).await {
-            // What was not looked at was no guess of this address.
-            self.limits.was_right_from(&charge);
-            return Err(error);
-        }
+        self.limits.guess_at(target, &mut charge).await?;
         Ok((target, charge))
     }
 

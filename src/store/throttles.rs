@@ -11,10 +11,15 @@ use time::OffsetDateTime;
 
 use super::{
     Store, StoreError, Tx,
-    entity::throttles::{ActiveModel, Column, Entity},
+    entity::throttles::{ActiveModel, Column, Entity, Model},
     to_millis,
 };
 use crate::domain::throttle::Rate;
+
+/// How often a caller looks again that was overtaken.
+const TRIES: usize = 3;
+/// No clock of a node is this far ahead of another's, in milliseconds.
+const CLOCKS_DIFFER: i64 = 60_000;
 
 /// Names a bucket.
 pub type Key = [u8; 32];
@@ -73,24 +78,39 @@ pub async fn take(
             .filter(Column::Name.eq(key.to_vec()))
             .filter(allowed.clone())
     };
-    // A crash that loses one of these loses a count; so none waits for the disk.
-    if store.write_on(&store.relaxed, take().into_query()).await? == 1 {
-        return Ok(Taken::Yes);
+    for _ in 0..TRIES {
+        // A crash that loses one of these loses a count; so none waits for the disk.
+        if store.write_on(&store.relaxed, take().into_query()).await? == 1 {
+            return Ok(Taken::Yes);
+        }
+        match Entity::find_by_id(key.to_vec()).one(&store.writer).await? {
+            None => insert_full(store, key, now - guessing.beyond_budget).await?,
+            Some(row) => {
+                if let Some(refused) = refusal(&row, guessing, now) {
+                    return Ok(refused);
+                }
+                // Another caller made it, or put a token back, after the statement above had looked.
+            }
+        }
     }
-    let Some(row) = Entity::find_by_id(key.to_vec()).one(&store.writer).await? else {
-        insert_full(store, key).await?;
-        let taken = store.write_on(&store.relaxed, take().into_query()).await? == 1;
-        return Ok(if taken { Taken::Yes } else { Taken::Empty(guessing.rate.refill) });
-    };
+    Ok(Taken::Empty(guessing.rate.refill))
+}
+
+/// Why there is no token in a bucket; `None` when there is one.
+fn refusal(row: &Model, guessing: &Guessing, now: OffsetDateTime) -> Option<Taken> {
     if row.failures >= guessing.most_failures {
-        return Ok(Taken::Closed);
+        return Some(Taken::Closed);
     }
-    let until = |full_at: i64, rate: &Rate| full_at.saturating_sub(millis.saturating_add(rate.slack()));
+    let millis = to_millis(now);
+    let until = |full_at: i64, rate: &Rate| match full_at.saturating_sub(millis) {
+        wait if wait > rate.longest().saturating_add(CLOCKS_DIFFER) => 0,
+        wait => wait.saturating_sub(rate.slack()),
+    };
     let short_run = until(row.full_at, &guessing.rate);
     let budget = until(row.budget_full_at, &guessing.budget);
     let beyond_budget = row.last_at.saturating_sub(to_millis(now - guessing.beyond_budget));
     let wait = Ord::max(short_run, Ord::min(budget, beyond_budget));
-    Ok(Taken::Empty(Duration::from_millis(wait.unsigned_abs())))
+    (wait > 0).then(|| Taken::Empty(Duration::from_millis(wait.unsigned_abs())))
 }
 
 /// Puts one token back, and forgets the failures: the guess was right.
@@ -166,13 +186,14 @@ pub async fn prune(store: &Store, before: OffsetDateTime, limit: u64) -> Result<
     store.write(delete.into_query()).await
 }
 
-/// A bucket that was never used. Another caller may have made it meanwhile.
-async fn insert_full(store: &Store, key: &Key) -> Result<(), StoreError> {
+/// A bucket that was never used. Another caller may have made it meanwhile. Its last use is made up: nothing is to be held
+/// against it, and housekeeping must not take it for an old one.
+async fn insert_full(store: &Store, key: &Key, last_at: OffsetDateTime) -> Result<(), StoreError> {
     let row = ActiveModel {
         name: Set(key.to_vec()),
         full_at: Set(0),
         budget_full_at: Set(0),
-        last_at: Set(0),
+        last_at: Set(to_millis(last_at)),
         failures: Set(0),
     };
     let untouched = OnConflict::column(Column::Name).update_column(Column::Name).to_owned();
@@ -183,7 +204,6 @@ async fn insert_full(store: &Store, key: &Key) -> Result<(), StoreError> {
 /// A bucket cannot be emptier than empty: if it seems so, by more than clocks of nodes differ, a clock was ahead once. Then
 /// there is one token, so that nobody is locked out for as long as it was ahead.
 fn impossible(rate: &Rate, now: i64) -> i64 {
-    const CLOCKS_DIFFER: i64 = 60_000;
     now.saturating_add(rate.longest()).saturating_add(CLOCKS_DIFFER)
 }
 
