@@ -54,6 +54,8 @@ pub struct Store {
     statements: Arc<AtomicU64>,
 }
 
+/// For a transaction to begin: longer than any request takes.
+const BEGIN_TIMEOUT: Duration = Duration::from_secs(15);
 /// How often a transaction is tried that others are in the way of.
 const TRIES: u32 = 6;
 
@@ -152,7 +154,9 @@ impl Store {
         // transaction still open, and what the next caller writes would never be committed.
         let writer = self.writer.clone();
         let begun = tokio::spawn(async move {
-            let inner = writer.begin_with_options(options).await?;
+            // No caller waits for so long. A connection that has fallen silent must not keep its place in the pool for ever.
+            let begin = tokio::time::timeout(BEGIN_TIMEOUT, writer.begin_with_options(options));
+            let inner = begin.await.map_err(|_| StoreError::timed_out())??;
             Ok(Tx(Arc::new(Turn { inner, _permit: turn })))
         });
         begun.await.unwrap_or_else(|_| Err(StoreError::timed_out()))
