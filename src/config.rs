@@ -33,6 +33,7 @@ pub enum Profile {
 
 /// Every setting, parsed.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
 pub struct Config {
     /// Where to listen.
     pub listen: SocketAddr,

@@ -7,7 +7,7 @@ use url::{Host, Url};
 
 use super::{Config, ConfigError};
 
-/// The widest private networks: 10.0.0.0/8, and fc00::/7 (RFC 1918, RFC 4193).
+/// The widest private networks: 10.0.0.0/8, and `fc00::/7` (RFC 1918, RFC 4193).
 const WIDEST: (u8, u8) = (8, 7);
 
 impl Config {

@@ -96,7 +96,7 @@ mod tests {
         }
         let long = "1.1.1.1, ".repeat(10_000) + "198.51.100.1";
         assert_eq!(
-            seen("10.0.0.1", &[&long, &"10.0.0.2,".repeat(10_000).trim_end_matches(',')]),
+            seen("10.0.0.1", &[&long, "10.0.0.2,".repeat(10_000).trim_end_matches(',')]),
             "198.51.100.1"
         );
     }

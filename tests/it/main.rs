@@ -34,5 +34,6 @@ mod rotation_table;
 mod schema;
 mod server;
 mod sessions;
+mod statistics;
 mod store;
 mod tokens;
