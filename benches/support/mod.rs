@@ -21,6 +21,7 @@ use keywheel::{
     auth::accounts::NewAccount,
     config::{Config, Profile},
     crypto::entropy::{OsEntropy, random},
+    domain::origin::Origin,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -45,10 +46,16 @@ impl Served {
         app::migrate(&config).await?;
         let app = App::build(&config, Surroundings::default()).await?;
         for email in accounts.iter().chain(blocked) {
-            let new = NewAccount { email, username: None, password: &PASSWORD.into(), roles: Vec::new() };
+            let new = NewAccount {
+                email,
+                username: None,
+                password: &PASSWORD.into(),
+                roles: Vec::new(),
+                origin: Origin::server(),
+            };
             let user = app.auth().accounts().create(new).await?;
             if blocked.contains(email) {
-                app.auth().accounts().block(user.id).await?;
+                app.auth().accounts().block(user.id, &Origin::server()).await?;
             }
         }
         let listener = TcpListener::bind("127.0.0.1:0").await?;

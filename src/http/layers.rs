@@ -174,8 +174,14 @@ mod tests {
     }
 
     async fn ask(handler: Router) -> (u16, String) {
-        let router = handler.layer(middleware::from_fn(rescue)).layer(Extension(RequestId::new(7)));
+        let router = handler
+            .layer(middleware::from_fn(rescue))
+            .layer(middleware::from_fn_with_state(true, security_headers))
+            .layer(Extension(RequestId::new(7)));
         let response = router.oneshot(Request::get("/").body(Body::empty()).unwrap()).await.unwrap();
+        for name in ["strict-transport-security", "content-security-policy", "x-content-type-options"] {
+            assert!(response.headers().contains_key(name), "{name}");
+        }
         let status = response.status().as_u16();
         let body = response.into_body().collect().await.unwrap().to_bytes();
         (status, String::from_utf8(body.to_vec()).unwrap())

@@ -50,6 +50,8 @@ async fn answers(app: &TestApp) -> Vec<(&'static str, Reply)> {
 
 #[tokio::test]
 async fn every_answer_has_the_headers_of_a_careful_server() {
+    // Two are texts for people, and random letters can spell anything.
+    let tells_by_nature = ["a page", "200, schema", "200, JWKS"];
     for settings in ["", AS_SERVED] {
         let app = TestApp::with(&format!("public_url = \"https://auth.example.com\"\n{settings}")).await;
         for (kind, reply) in answers(&app).await {
@@ -72,10 +74,7 @@ async fn every_answer_has_the_headers_of_a_careful_server() {
             let body = reply.text.to_lowercase();
             for name in [env!("CARGO_PKG_VERSION"), "hyper", "axum", "async-graphql", "rust", "sqlite"] {
                 assert!(!headers.contains(name), "{kind}: {headers}");
-                assert!(
-                    kind == "200, schema" || reply.status == 200 || !body.contains(name),
-                    "{kind}: {body}"
-                );
+                assert!(tells_by_nature.contains(&kind) || !body.contains(name), "{kind}: {body}");
             }
         }
     }
