@@ -1,6 +1,6 @@
 //! Can the time of a failed sign-in tell who has an account?
 //!
-//! `cargo bench --bench enumeration`, with the number of sign-ins of each kind after `--` (400 otherwise). One client signs
+//! `cargo bench --bench enumeration`, with the number of sign-ins of each kind after `--` (200 otherwise). One client signs
 //! in over and over: a wrong password, an account that does not exist, a blocked account with a wrong password, in a
 //! random order that is the same in every run. What it prints is a median of each kind and, for each pair, the
 //! probability of such a difference by chance alone.
@@ -26,7 +26,7 @@ const SIGNIFICANT: f64 = 0.01 / 3.0;
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let of_each = argument(400);
+    let of_each = argument(200);
     for (title, floor) in [("without the floor", "passwords.failure_floor_ms = 0\n"), ("as delivered", "")] {
         if !floor.is_empty() && Config::parse(floor, [], Profile::Serve).is_err() {
             continue;
