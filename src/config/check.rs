@@ -6,7 +6,8 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::{
-    Config, ConfigError, Database, Housekeeping, Limits, Overload, Passwords, Profile, Sessions, Tokens, exposure,
+    Config, ConfigError, Database, Housekeeping, Limits, Overload, Passwords, Profile, Sessions, Tokens,
+    exposure,
     raw::{Raw, RawDatabase, RawHousekeeping, RawLimits, RawOverload, RawPasswords, RawSessions, RawTokens},
 };
 use crate::domain::{session::Delivery, throttle::Rate};

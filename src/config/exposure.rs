@@ -31,6 +31,10 @@ impl Config {
             "allow_http: passwords and tokens travel in clear text, and browsers keep no `Secure` cookie; only behind a \
              network you trust",
         );
+        warn(
+            !self.limits.enabled,
+            "limits.enabled: nobody is slowed down who guesses passwords; only for tests",
+        );
         warn(self.explorer, "graphql.explorer: everybody is shown the explorer; only for development");
         warn(
             self.introspection,

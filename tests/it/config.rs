@@ -180,6 +180,7 @@ fn what_may_be_meant_is_mentioned() {
         ("listen = \"0.0.0.0:4000\"", "public_url"),
         ("graphql.explorer = true", "graphql.explorer"),
         ("graphql.introspection = true", "graphql.introspection"),
+        ("limits.enabled = false", "limits.enabled"),
     ] {
         let warnings = parse(file, &[]).unwrap().warnings();
         assert!(warnings.len() == 1 && warnings[0].starts_with(&format!("{key}: ")), "{file}: {warnings:?}");
