@@ -1,6 +1,7 @@
 //! The composition root: from a configuration to a server.
 
 pub mod admin;
+mod descriptors;
 pub mod dev;
 pub mod maintenance;
 mod schema;
@@ -18,6 +19,7 @@ use tokio::net::TcpListener;
 pub use crate::telemetry::{LogFormat, init as start_logging};
 
 use self::{
+    descriptors::Connections,
     settings::{access_tokens, auth_settings, graphql, hasher, http, password_policy},
     workers::Schedule,
 };
@@ -38,7 +40,10 @@ use crate::{
         secret::ServerSecrets,
     },
     graphql::Api,
-    http::{router, server},
+    http::{
+        router,
+        server::{self, ServerSettings},
+    },
     store::{Store, StoreSettings},
 };
 
@@ -66,6 +71,7 @@ pub struct App {
     auth: Arc<Auth>,
     store: Store,
     schedule: Schedule,
+    connections: Connections,
 }
 
 impl App {
@@ -98,7 +104,7 @@ impl App {
         let request_ids = Arc::new(move || u128::from_be_bytes(random(&*entropy)));
         let router = router(api, Arc::clone(&auth), request_ids, http(config));
         let schedule = settings::schedule(config);
-        Ok(Self { router, auth, store, schedule })
+        Ok(Self { router, auth, store, schedule, connections: settings::connections(config) })
     }
 
     /// Everything that answers HTTP.
@@ -132,7 +138,8 @@ impl App {
                 why = watch => unfenced = Some(why),
             }
         };
-        server::serve(listener, self.router, stop).await;
+        let max_connections = self.connections.make_room();
+        server::serve(listener, self.router, ServerSettings { max_connections }, stop).await;
         drop(workers);
         // A connection that has fallen silent cannot be closed; the process ends without it.
         if let Ok(closed) = tokio::time::timeout(CLOSE_TIMEOUT, self.store.close()).await {
@@ -221,14 +228,16 @@ fn server_secrets(config: &Config) -> anyhow::Result<ServerSecrets> {
             .with_context(|| format!("secret_file: cannot read {}", path.display()))?
             .into())
     };
-    let secret = match (&config.secret, &config.secret_file) {
-        (Some(secret), _) => Some(secret.clone()),
-        (None, Some(path)) => Some(from_file(path)?),
-        (None, None) => None,
+    let (key, secret) = match (&config.secret, &config.secret_file) {
+        (Some(secret), _) => ("KEYWHEEL_SECRET", secret.clone()),
+        (None, Some(path)) => ("secret_file", from_file(path)?),
+        (None, None) => anyhow::bail!(
+            "there is no server secret: set KEYWHEEL_SECRET, or secret_file in the configuration, to 32 random bytes or \
+             more in base64, such as `openssl rand -base64 32` prints"
+        ),
     };
-    let secret = secret.context(
-        "there is no server secret: set KEYWHEEL_SECRET, or secret_file in the configuration, to 32 random bytes or \
-         more in base64, such as `openssl rand -base64 32` prints",
-    )?;
-    Ok(secret.expose_secret().parse()?)
+    secret
+        .expose_secret()
+        .parse()
+        .map_err(|why| anyhow::anyhow!("{key}: {why}; `openssl rand -base64 32` makes one"))
 }

@@ -38,7 +38,11 @@ enum Command {
         migrate: bool,
     },
     /// Run the server on this machine, with an explorer, a generated secret and a demo account
-    Dev,
+    Dev {
+        /// Listen where other machines can reach it, too
+        #[arg(long)]
+        expose: bool,
+    },
     /// Bring the schema of the database up to date
     Migrate,
     /// Print the GraphQL schema
@@ -76,11 +80,11 @@ impl Cli {
     /// # Errors
     /// Says what is wrong, for the person at the terminal.
     pub async fn run(self) -> anyhow::Result<()> {
-        let profile = if matches!(self.command, Command::Dev) { Profile::Dev } else { Profile::Serve };
+        let profile = if matches!(self.command, Command::Dev { .. }) { Profile::Dev } else { Profile::Serve };
         let load = || Config::load(self.config.as_deref(), profile);
         match self.command {
             Command::Serve { migrate } => serve::serve(load()?, migrate).await,
-            Command::Dev => serve::dev(load()?).await,
+            Command::Dev { expose } => serve::dev(load()?, expose).await,
             Command::Migrate => {
                 let steps = app::migrate(&load()?).await?;
                 output::line(match steps.len() {
@@ -104,6 +108,9 @@ impl Cli {
             Command::Config { command: ConfigCommand::Check } => {
                 let config = load()?;
                 app::check_secret(&config)?;
+                for warning in config.warnings() {
+                    output::warning(&warning);
+                }
                 output::line("The configuration can be used.".to_owned());
                 Ok(())
             }

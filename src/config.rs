@@ -3,6 +3,7 @@
 //! What comes out is parsed and within range, so that nothing behind it has to doubt it.
 
 mod check;
+mod exposure;
 mod raw;
 mod sources;
 
@@ -12,6 +13,7 @@ use std::{
     time::Duration,
 };
 
+pub use self::exposure::is_exposed;
 use ipnet::IpNet;
 use secrecy::SecretString;
 use thiserror::Error;
@@ -31,11 +33,14 @@ pub enum Profile {
 
 /// Every setting, parsed.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
 pub struct Config {
     /// Where to listen.
     pub listen: SocketAddr,
     /// Where clients reach the server: the issuer of tokens. Never taken from a request.
     pub public_url: Url,
+    /// Whether tokens and passwords may travel in clear text.
+    pub allow_http: bool,
     /// The database.
     pub database_url: SecretString,
     /// `[database]`.
@@ -62,6 +67,8 @@ pub struct Config {
     pub audit_keep: Duration,
     /// `[limits]`.
     pub limits: Limits,
+    /// `[overload]`.
+    pub overload: Overload,
     /// Whether anybody may make an account.
     pub registration_open: bool,
     /// Whether the explorer is served.
@@ -96,6 +103,15 @@ pub struct Housekeeping {
     pub interval: Duration,
     /// At most so many rows in a second.
     pub rows_per_second: u32,
+}
+
+/// How much this node takes on at a time. No rate limits: they protect the node, whoever calls.
+#[derive(Debug, Clone)]
+pub struct Overload {
+    /// Open connections of clients; one more is told to come back.
+    pub max_connections: usize,
+    /// GraphQL requests; one more is told to come back.
+    pub max_in_flight: usize,
 }
 
 /// How tokens live.

@@ -4,6 +4,9 @@ pub mod client_address;
 mod cookies;
 mod dpop;
 mod explorer;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod graphql;
 mod layers;
 mod negotiation;
@@ -20,6 +23,7 @@ use axum::{
     routing::{any, get},
 };
 use ipnet::IpNet;
+use tokio::sync::Semaphore;
 use url::Url;
 
 use self::{layers::Envelope, origin::Origins};
@@ -39,6 +43,8 @@ pub struct HttpSettings {
     pub trusted_proxies: Vec<IpNet>,
     /// Whether the explorer is served.
     pub explorer: bool,
+    /// GraphQL requests at a time; one more is told to come back.
+    pub max_in_flight: usize,
 }
 
 /// Makes the random names of requests.
@@ -59,10 +65,13 @@ pub fn router(api: Api, auth: Arc<Auth>, request_ids: RequestIds, settings: Http
     let cors = origins.cors();
     let envelope = Arc::new(Envelope { request_ids, trusted_proxies: settings.trusted_proxies });
     let nonces = Arc::clone(&auth);
+    let in_flight = Arc::new(Semaphore::new(settings.max_in_flight));
+    let shed = middleware::from_fn_with_state(in_flight, layers::shed);
+    let encrypted = settings.public_url.scheme() == "https";
     let http = Arc::new(Http { api, auth, origins, explorer: settings.explorer, sdl: sdl() });
 
     let routes = Router::new()
-        .route("/graphql", any(graphql::handle))
+        .route("/graphql", any(graphql::handle).layer(shed))
         .route("/graphql/schema.graphql", get(ops::schema))
         .route("/.well-known/jwks.json", get(ops::jwks))
         .route("/healthz", get(ops::healthz))
@@ -73,6 +82,6 @@ pub fn router(api: Api, auth: Arc<Auth>, request_ids: RequestIds, settings: Http
         .layer(middleware::from_fn(layers::rescue))
         .layer(middleware::from_fn_with_state(nonces, dpop::tell_nonce))
         .layer(cors)
-        .layer(middleware::from_fn(layers::security_headers))
+        .layer(middleware::from_fn_with_state(encrypted, layers::security_headers))
         .layer(middleware::from_fn_with_state(envelope, layers::envelope))
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::workers::Schedule;
+use super::{descriptors::Connections, workers::Schedule};
 use crate::{
     auth::{
         AuthSettings,
@@ -158,5 +158,13 @@ pub(super) fn http(config: &Config) -> HttpSettings {
         allowed_origins: config.allowed_origins.clone(),
         trusted_proxies: config.trusted_proxies.clone(),
         explorer: config.explorer,
+        max_in_flight: config.overload.max_in_flight,
+    }
+}
+
+pub(super) fn connections(config: &Config) -> Connections {
+    Connections {
+        of_clients: config.overload.max_connections,
+        of_database: usize::try_from(config.database.max_connections).unwrap_or(usize::MAX),
     }
 }

@@ -9,6 +9,11 @@ pub(super) fn line(sentence: String) {
     text(&(sentence + "\n"));
 }
 
+/// Something to think about, out of the way of what a script reads.
+pub(super) fn warning(sentence: &str) {
+    let _ = writeln!(io::stderr(), "warning: {sentence}");
+}
+
 /// A text as it is.
 pub(super) fn text(text: &str) {
     // Nobody is left to be told when the reader has gone, as with `| head`.

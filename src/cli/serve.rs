@@ -1,6 +1,6 @@
 //! `serve` and `dev`.
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -12,12 +12,15 @@ use crate::{
         self, App, Surroundings,
         dev::{self, DemoAccount},
     },
-    config::Config,
+    config::{Config, is_exposed},
 };
 
 pub(super) async fn serve(config: Config, migrate: bool) -> anyhow::Result<()> {
     app::start_logging(app::LogFormat::Json);
     app::check_secret(&config)?;
+    for warning in config.warnings() {
+        tracing::warn!("{warning}");
+    }
     if migrate {
         app::migrate(&config).await?;
     }
@@ -28,7 +31,14 @@ pub(super) async fn serve(config: Config, migrate: bool) -> anyhow::Result<()> {
     app.run(listener, stop).await
 }
 
-pub(super) async fn dev(mut config: Config) -> anyhow::Result<()> {
+pub(super) async fn dev(mut config: Config, expose: bool) -> anyhow::Result<()> {
+    if is_exposed(config.listen) && !expose {
+        bail!(
+            "listen: other machines can reach {}, and `keywheel dev` has an explorer, and an administrator whose password \
+             it prints; listen on 127.0.0.1, run `keywheel serve`, or insist with `keywheel dev --expose`",
+            config.listen
+        );
+    }
     app::start_logging(app::LogFormat::Pretty);
     let surroundings = Surroundings::default();
     dev::ensure_secret(&mut config, &surroundings)?;

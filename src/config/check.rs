@@ -1,14 +1,14 @@
 //! From settings as they are written to settings that make sense.
 
-use std::{net::IpAddr, ops::RangeInclusive, time::Duration};
+use std::{ops::RangeInclusive, time::Duration};
 
-use ipnet::IpNet;
 use secrecy::SecretString;
 use url::Url;
 
 use super::{
-    Config, ConfigError, Database, Housekeeping, Limits, Passwords, Profile, Sessions, Tokens,
-    raw::{Raw, RawDatabase, RawHousekeeping, RawLimits, RawPasswords, RawSessions, RawTokens},
+    Config, ConfigError, Database, Housekeeping, Limits, Overload, Passwords, Profile, Sessions, Tokens,
+    exposure,
+    raw::{Raw, RawDatabase, RawHousekeeping, RawLimits, RawOverload, RawPasswords, RawSessions, RawTokens},
 };
 use crate::domain::{session::Delivery, throttle::Rate};
 
@@ -34,9 +34,10 @@ impl Raw {
             .unwrap_or_else(|| format!("sqlite://{}", self.data_dir.join("keywheel.db").display()));
         check_database_url(&database_url)?;
         let dev = profile == Profile::Dev;
-        Ok(Config {
+        let config = Config {
             listen: self.listen,
             public_url: web_url("public_url", &public_url)?,
+            allow_http: self.allow_http,
             database_url: database_url.into(),
             database: self.database.check()?,
             data_dir: self.data_dir,
@@ -47,22 +48,23 @@ impl Raw {
                 .iter()
                 .map(|text| origin(text))
                 .collect::<Result<_, _>>()?,
-            trusted_proxies: self
-                .trusted_proxies
-                .iter()
-                .map(|text| network(text))
-                .collect::<Result<_, _>>()?,
+            trusted_proxies: exposure::proxies(&self.trusted_proxies)?,
             tokens: self.tokens.check()?,
             sessions: self.sessions.check()?,
             passwords: self.passwords.check()?,
             housekeeping: self.housekeeping.check()?,
             audit_keep: within("audit.keep", Duration::from_secs(self.audit.keep), HOUR..=TEN_YEARS)?,
             limits: self.limits.check()?,
+            overload: self.overload.check()?,
             registration_open: self.registration.open,
             explorer: self.graphql.explorer.unwrap_or(dev),
             introspection: self.graphql.introspection.unwrap_or(dev),
             given: Vec::new(),
-        })
+        };
+        if !dev {
+            exposure::check_clear_text(&config)?;
+        }
+        Ok(config)
     }
 }
 
@@ -96,6 +98,16 @@ impl RawHousekeeping {
         Ok(Housekeeping {
             interval: within("housekeeping.interval", Duration::from_secs(self.interval), SECOND..=HOUR)?,
             rows_per_second: within("housekeeping.rows_per_second", self.rows_per_second, 1..=100_000)?,
+        })
+    }
+}
+
+impl RawOverload {
+    fn check(self) -> Result<Overload, ConfigError> {
+        const MOST: usize = 100_000;
+        Ok(Overload {
+            max_connections: within("overload.max_connections", self.max_connections, 1..=MOST)?,
+            max_in_flight: within("overload.max_in_flight", self.max_in_flight, 1..=MOST)?,
         })
     }
 }
@@ -256,19 +268,15 @@ fn web_url(key: &'static str, text: &str) -> Result<Url, ConfigError> {
 }
 
 fn origin(text: &str) -> Result<Url, ConfigError> {
+    if text.contains('*') || text == "null" {
+        let why = "* and null stand for pages of anybody, who could use the cookie then; name each origin, such as \
+                   https://app.example.com";
+        return Err(ConfigError::invalid("allowed_origins", &why));
+    }
     let url = web_url("allowed_origins", text)?;
-    if url.path() != "/" || text.contains('*') {
-        return Err(ConfigError::invalid(
-            "allowed_origins",
-            &"an origin is scheme, host and port, exactly, without a path",
-        ));
+    if url.path() != "/" {
+        let why = "an origin is scheme, host and port, exactly, without a path";
+        return Err(ConfigError::invalid("allowed_origins", &why));
     }
     Ok(url)
-}
-
-fn network(text: &str) -> Result<IpNet, ConfigError> {
-    let single = || text.parse::<IpAddr>().map(IpNet::from).ok();
-    text.parse().ok().or_else(single).ok_or_else(|| {
-        ConfigError::invalid("trusted_proxies", &"must be addresses or networks such as 10.0.0.0/8")
-    })
 }

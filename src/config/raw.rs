@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer};
 pub(super) struct Raw {
     pub(super) listen: SocketAddr,
     pub(super) public_url: Option<String>,
+    pub(super) allow_http: bool,
     pub(super) database_url: Option<String>,
     pub(super) data_dir: PathBuf,
     pub(super) secret_file: Option<PathBuf>,
@@ -23,6 +24,7 @@ pub(super) struct Raw {
     pub(super) registration: RawRegistration,
     pub(super) housekeeping: RawHousekeeping,
     pub(super) audit: RawAudit,
+    pub(super) overload: RawOverload,
     pub(super) graphql: RawGraphQL,
     pub(super) limits: RawLimits,
 }
@@ -94,6 +96,13 @@ pub(super) struct RawAudit {
     pub(super) keep: u64,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawOverload {
+    pub(super) max_connections: usize,
+    pub(super) max_in_flight: usize,
+}
+
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawGraphQL {
@@ -131,6 +140,7 @@ impl Default for Raw {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 4000)),
             public_url: None,
+            allow_http: false,
             database_url: None,
             data_dir: "keywheel-data".into(),
             secret_file: None,
@@ -143,6 +153,7 @@ impl Default for Raw {
             registration: RawRegistration::default(),
             housekeeping: RawHousekeeping::default(),
             audit: RawAudit::default(),
+            overload: RawOverload::default(),
             graphql: RawGraphQL::default(),
             limits: RawLimits::default(),
         }
@@ -220,6 +231,12 @@ impl Default for RawHousekeeping {
 impl Default for RawAudit {
     fn default() -> Self {
         Self { keep: 31_536_000 }
+    }
+}
+
+impl Default for RawOverload {
+    fn default() -> Self {
+        Self { max_connections: 4_096, max_in_flight: 1_024 }
     }
 }
 

@@ -3,6 +3,9 @@
 //! One hash takes about 15 ms and 19 MiB. Without bounds, a flood of sign-ins would take the memory of the
 //! machine and the time of every other request; so there are as many workers as cores, each with one buffer that
 //! it reuses, and a caller that cannot be served soon is told at once.
+//!
+//! A caller waits for its turn in its own task, and takes a thread only when one is free. So whoever goes away while
+//! waiting leaves the queue at once, and what nobody waits for is not begun.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -18,7 +21,7 @@ use argon2::{
 use secrecy::{ExposeSecret, SecretString};
 use thiserror::Error;
 use tokio::{
-    sync::oneshot,
+    sync::{Semaphore, oneshot},
     time::{Instant, timeout_at},
 };
 use zeroize::Zeroizing;
@@ -69,7 +72,8 @@ pub enum Verdict {
 /// A pool of hashing threads. Dropping it lets them finish and go.
 #[derive(Clone)]
 pub struct Hasher {
-    queue: mpsc::SyncSender<Job>,
+    queues: Arc<Queues>,
+    jobs: mpsc::SyncSender<Job>,
     deadline: Duration,
     entropy: SharedEntropy,
     decoy: Arc<str>,
@@ -77,26 +81,56 @@ pub struct Hasher {
 
 type Job = Box<dyn FnOnce(&mut Workbench) + Send>;
 
+/// Who may wait, and who is next. Semaphores are fair: first come, first served.
+struct Queues {
+    hashes: Lane,
+    other: Lane,
+    /// One for each thread.
+    idle: Arc<Semaphore>,
+}
+
+/// One kind of work, with a queue of its own.
+struct Lane {
+    /// Callers that may wait.
+    places: Semaphore,
+    /// Callers that may have a thread or ask for one. The rest stay out of the way of the other lane.
+    turns: Arc<Semaphore>,
+}
+
+impl Lane {
+    fn new(places: usize, turns: usize) -> Self {
+        Self { places: Semaphore::new(places.max(1)), turns: Arc::new(Semaphore::new(turns.max(1))) }
+    }
+}
+
 impl Hasher {
     /// Starts the threads.
     ///
     /// # Errors
     /// When the parameters make no sense to Argon2, or a thread cannot be started.
     pub fn start(settings: &HasherSettings, entropy: SharedEntropy) -> Result<Self, HasherError> {
-        let HasherSettings { memory_kib, iterations, parallelism, .. } = *settings;
+        let HasherSettings { memory_kib, iterations, parallelism, queue, .. } = *settings;
         let params = Params::new(memory_kib, iterations, parallelism, None).map_err(refused)?;
-        let (queue, jobs) = mpsc::sync_channel(settings.queue);
-        let jobs = Arc::new(Mutex::new(jobs));
-        for n in 0..worker_count(settings.workers) {
-            let jobs = Arc::clone(&jobs);
+        let workers = worker_count(settings.workers);
+        // Never full: there are no more jobs than idle threads.
+        let (jobs, incoming) = mpsc::sync_channel(workers);
+        let incoming = Arc::new(Mutex::new(incoming));
+        for n in 0..workers {
+            let incoming = Arc::clone(&incoming);
             let bench = Workbench { memory: Vec::new(), params: params.clone() };
             thread::Builder::new()
                 .name(format!("hasher-{n}"))
-                .spawn(move || work(&jobs, bench))
+                .spawn(move || work(&incoming, bench))
                 .map_err(|error| HasherError::Argon2(error.to_string()))?;
         }
+        let queues = Arc::new(Queues {
+            hashes: Lane::new(queue, workers),
+            // Half of everything, so that a flood of it leaves sign-ins at least every second turn.
+            other: Lane::new(queue / 2, workers / 2),
+            idle: Arc::new(Semaphore::new(workers)),
+        });
         let decoy = decoy_hash(&params)?.into();
-        Ok(Self { queue, deadline: settings.deadline, entropy, decoy })
+        Ok(Self { queues, jobs, deadline: settings.deadline, entropy, decoy })
     }
 
     /// Hashes a new password; the result is a PHC string.
@@ -105,7 +139,7 @@ impl Hasher {
     /// [`HasherError::Busy`] when it would take too long.
     pub async fn hash(&self, password: Plaintext) -> Result<SecretString, HasherError> {
         let salt: [u8; 16] = random(&*self.entropy);
-        self.submit(move |bench| bench.hash(&password, &salt)).await?
+        self.submit(&self.queues.hashes, move |bench| bench.hash(&password, &salt)).await?
     }
 
     /// Compares an offered password with a stored hash.
@@ -113,7 +147,7 @@ impl Hasher {
     /// # Errors
     /// [`HasherError::Busy`] when it would take too long.
     pub async fn verify(&self, password: Plaintext, stored: SecretString) -> Result<Verdict, HasherError> {
-        self.submit(move |bench| bench.verify(&password, &stored)).await?
+        self.submit(&self.queues.hashes, move |bench| bench.verify(&password, &stored)).await?
     }
 
     /// Does the work of [`Self::verify`] for an account that does not exist, so that its absence cannot be
@@ -125,7 +159,8 @@ impl Hasher {
         self.verify(password, self.decoy.as_ref().into()).await.map(drop)
     }
 
-    /// Does something else that is as costly as a hash, under the same bounds.
+    /// Does something else that is as costly as a hash, under the same deadline. It has half of the threads and of the
+    /// queue, at least one of each, so that it cannot keep passwords waiting.
     ///
     /// # Errors
     /// [`HasherError::Busy`] when it would take too long.
@@ -133,26 +168,33 @@ impl Hasher {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, HasherError> {
-        self.submit(|_| work()).await
+        self.submit(&self.queues.other, |_| work()).await
     }
 
     async fn submit<T: Send + 'static>(
         &self,
+        lane: &Lane,
         work: impl FnOnce(&mut Workbench) -> T + Send + 'static,
     ) -> Result<T, HasherError> {
         let deadline = Instant::now() + self.deadline;
-        let (reply, answer) = oneshot::channel();
-        let job = Box::new(move |bench: &mut Workbench| {
-            // Otherwise nobody waits for it any more: the caller is gone, or was told that it takes too long.
-            if !reply.is_closed() && Instant::now() < deadline {
-                let _ = reply.send(work(bench));
-            }
-        });
-        self.queue.try_send(job).map_err(|_| HasherError::Busy)?;
-        match timeout_at(deadline, answer).await {
-            Ok(Ok(result)) => Ok(result),
-            Ok(Err(_)) | Err(_) => Err(HasherError::Busy),
-        }
+        let place = lane.places.try_acquire().map_err(|_| HasherError::Busy)?;
+        let answered = async {
+            // What is taken here is given back when this future is dropped. The semaphores are never closed.
+            let turn = Arc::clone(&lane.turns).acquire_owned().await.ok()?;
+            let idle = Arc::clone(&self.queues.idle).acquire_owned().await.ok()?;
+            drop(place);
+            let (reply, answer) = oneshot::channel();
+            let job = Box::new(move |bench: &mut Workbench| {
+                // The thread is taken until the work is done, whether or not somebody still waits for it.
+                let _taken = (turn, idle);
+                if !reply.is_closed() {
+                    let _ = reply.send(work(bench));
+                }
+            });
+            self.jobs.try_send(job).ok()?;
+            answer.await.ok()
+        };
+        timeout_at(deadline, answered).await.ok().flatten().ok_or(HasherError::Busy)
     }
 }
 

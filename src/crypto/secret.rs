@@ -1,6 +1,8 @@
 //! The server secret: the root that token keys and key-encryption keys are derived from.
 
-use std::{collections::BTreeMap, collections::BTreeSet, str::FromStr};
+mod weakness;
+
+use std::{collections::BTreeMap, str::FromStr};
 
 use aws_lc_rs::hkdf;
 use base64::{Engine, engine::general_purpose as alphabet};
@@ -8,8 +10,6 @@ use thiserror::Error;
 use zeroize::Zeroizing;
 
 const MIN_BYTES: usize = 32;
-/// A random secret of 32 bytes has fewer distinct ones about once in 10^20 draws.
-const MIN_DISTINCT_BYTES: usize = 16;
 /// A slot is four bits of a refresh token.
 const MAX_SLOT: u8 = 15;
 
@@ -36,8 +36,17 @@ pub enum SecretError {
     #[error("the server secret holds {0} bytes, fewer than the {MIN_BYTES} it needs")]
     TooShort(usize),
     /// A repeated pattern: nobody drew this at random.
-    #[error("the server secret is not random")]
+    #[error("the server secret follows a pattern, so it is not random")]
     NotRandom,
+    /// Words.
+    #[error("the server secret is text that somebody wrote, so it is not random")]
+    Written,
+    /// Everybody knows it.
+    #[error("the server secret is one that was printed for everybody to read")]
+    Published,
+    /// A new secret that is the old one.
+    #[error("the server secret is the same in two slots")]
+    SameTwice,
     /// The part before the colon.
     #[error("the server secret names a slot that is not a number from 0 to {MAX_SLOT}, or names one twice")]
     Slot,
@@ -77,7 +86,11 @@ impl FromStr for ServerSecrets {
         for entry in text.trim().split(',') {
             let (slot, secret) = entry.trim().split_once(':').unwrap_or(("0", entry.trim()));
             let slot = slot.parse().ok().filter(|slot| *slot <= MAX_SLOT).ok_or(SecretError::Slot)?;
-            if by_slot.insert(slot, decode(secret)?).is_some() {
+            let secret = decode(secret)?;
+            if by_slot.values().any(|other| *other == secret) {
+                return Err(SecretError::SameTwice);
+            }
+            if by_slot.insert(slot, secret).is_some() {
                 return Err(SecretError::Slot);
             }
             current.get_or_insert(slot);
@@ -94,18 +107,16 @@ impl std::fmt::Debug for ServerSecrets {
 }
 
 fn decode(text: &str) -> Result<Zeroizing<Vec<u8>>, SecretError> {
-    let text = text.trim_end_matches('=');
+    let bare = text.trim_end_matches('=');
     let bytes = alphabet::STANDARD_NO_PAD
-        .decode(text)
-        .or_else(|_| alphabet::URL_SAFE_NO_PAD.decode(text))
+        .decode(bare)
+        .or_else(|_| alphabet::URL_SAFE_NO_PAD.decode(bare))
         .map_err(|_| SecretError::NotBase64)?;
     let bytes = Zeroizing::new(bytes);
     if bytes.len() < MIN_BYTES {
         return Err(SecretError::TooShort(bytes.len()));
     }
-    if bytes.iter().collect::<BTreeSet<_>>().len() < MIN_DISTINCT_BYTES {
-        return Err(SecretError::NotRandom);
-    }
+    weakness::check(bare, &bytes)?;
     Ok(bytes)
 }
 
@@ -113,8 +124,9 @@ fn decode(text: &str) -> Result<Zeroizing<Vec<u8>>, SecretError> {
 mod tests {
     use super::*;
 
-    const ONE: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
-    const TWO: &str = "IAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
+    // In two pieces, so that nobody copies one that works.
+    const ONE: &str = concat!("zuNWHdUGoQpLDP/mbRno34", "jgmQ0VuyvgPMdn1mh4Rto=");
+    const TWO: &str = concat!("1L+IYgCVKBeaI4VHHqKbY8", "TN1p8EMwPrUV3QpbICyxo=");
 
     #[test]
     fn the_first_secret_named_is_the_current_one() {
@@ -134,8 +146,7 @@ mod tests {
         assert_eq!(refusal("hunter2!"), SecretError::NotBase64);
         assert_eq!(refusal(""), SecretError::TooShort(0));
         assert_eq!(refusal(&ONE[..40]), SecretError::TooShort(30));
-        assert_eq!(refusal(&"A".repeat(64)), SecretError::NotRandom);
-        assert_eq!(refusal(&"c2VjcmV0".repeat(8)), SecretError::NotRandom);
+        assert_eq!(refusal(&format!("1:{ONE},0:{ONE}")), SecretError::SameTwice);
         assert_eq!(refusal(&format!("16:{ONE}")), SecretError::Slot);
         assert_eq!(refusal(&format!("{ONE},0:{TWO}")), SecretError::Slot);
     }

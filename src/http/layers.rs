@@ -17,12 +17,13 @@ use axum::{
 };
 use futures_util::FutureExt;
 use ipnet::IpNet;
+use tokio::sync::Semaphore;
 use tracing::Instrument;
 
 use super::{
     RequestIds,
     client_address::{PeerAddress, client_address},
-    negotiation::Media,
+    negotiation::{self, Media},
     respond::{Refusal, Report},
 };
 use crate::graphql::error::ApiError;
@@ -102,18 +103,47 @@ pub(super) async fn rescue(
     let answer = AssertUnwindSafe(next.run(request)).catch_unwind();
     match tokio::time::timeout(REQUEST_TIMEOUT, answer).await {
         Ok(Ok(response)) => response,
-        Ok(Err(_panic)) => fault(ApiError::internal(), StatusCode::INTERNAL_SERVER_ERROR, &id),
+        Ok(Err(_panic)) => fault(ApiError::internal(), StatusCode::INTERNAL_SERVER_ERROR, Media::Legacy, &id),
         Err(_elapsed) => {
             tracing::warn!("the request took too long");
-            fault(ApiError::unavailable(), StatusCode::SERVICE_UNAVAILABLE, &id)
+            fault(ApiError::unavailable(), StatusCode::SERVICE_UNAVAILABLE, Media::Legacy, &id)
         }
     }
 }
 
-/// Headers that every answer has.
-pub(super) async fn security_headers(request: Request<Body>, next: Next) -> Response {
+/// Turns a request away, body unread, when as many as can be borne are under way. No rate limit: it protects the
+/// server, whoever calls.
+pub(super) async fn shed(
+    State(in_flight): State<Arc<Semaphore>>,
+    Extension(id): Extension<RequestId>,
+    request: Request<Body>,
+    next: Next,
+) -> Response {
+    let Ok(_place) = in_flight.try_acquire() else {
+        let media = negotiation::negotiate(request.headers()).unwrap_or(Media::Legacy);
+        return fault(ApiError::unavailable(), StatusCode::SERVICE_UNAVAILABLE, media, &id);
+    };
+    next.run(request).await
+}
+
+/// Two years, as the preload lists want it. Only this host: what stands below its name is for its owner to decide.
+const HSTS: HeaderValue = HeaderValue::from_static("max-age=63072000");
+
+/// Nothing but the explorer is a page; that has a policy of its own.
+const NO_PAGE: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
+
+/// Headers that every answer has. Clients that come by https are told to do so always (RFC 6797).
+pub(super) async fn security_headers(
+    State(encrypted): State<bool>,
+    request: Request<Body>,
+    next: Next,
+) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
+    if encrypted {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, HSTS);
+    }
+    headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(NO_PAGE);
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     // Tokens and personal data stay out of caches; what may be kept says so itself.
@@ -121,10 +151,12 @@ pub(super) async fn security_headers(request: Request<Body>, next: Next) -> Resp
     response
 }
 
-/// What the client accepts is not known here; the status tells the truth to everybody.
-fn fault(error: ApiError, status: StatusCode, id: &RequestId) -> Response {
-    let mut response = Refusal::from(error).respond(Media::Legacy, id);
+/// The status tells the truth to everybody, whatever they accept: proxies and load balancers read it too.
+fn fault(error: ApiError, status: StatusCode, media: Media, id: &RequestId) -> Response {
+    let report = Report { code: Some(error.code.name()), ..Report::default() };
+    let mut response = Refusal::from(error).respond(media, id);
     *response.status_mut() = status;
+    response.extensions_mut().insert(report);
     response
 }
 
@@ -142,8 +174,14 @@ mod tests {
     }
 
     async fn ask(handler: Router) -> (u16, String) {
-        let router = handler.layer(middleware::from_fn(rescue)).layer(Extension(RequestId::new(7)));
+        let router = handler
+            .layer(middleware::from_fn(rescue))
+            .layer(middleware::from_fn_with_state(true, security_headers))
+            .layer(Extension(RequestId::new(7)));
         let response = router.oneshot(Request::get("/").body(Body::empty()).unwrap()).await.unwrap();
+        for name in ["strict-transport-security", "content-security-policy", "x-content-type-options"] {
+            assert!(response.headers().contains_key(name), "{name}");
+        }
         let status = response.status().as_u16();
         let body = response.into_body().collect().await.unwrap().to_bytes();
         (status, String::from_utf8(body.to_vec()).unwrap())

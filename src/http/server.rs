@@ -1,6 +1,10 @@
 //! Accepting connections, and letting them finish.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    io::{ErrorKind, Read, Write},
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::{Router, body::Body};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
@@ -18,8 +22,6 @@ use tower::ServiceExt;
 
 use super::client_address::PeerAddress;
 
-/// Connections at a time; more wait in the backlog of the system.
-const MAX_CONNECTIONS: usize = 4096;
 /// For the head of a request, the next one on a kept connection included.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// For a client that sends requests and does not read the answers.
@@ -30,18 +32,53 @@ const MAX_HEADER: usize = 16 * 1024;
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(15);
 /// After a failure to accept, such as too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Between two lines of the log about the same trouble.
+const LOG_PAUSE: Duration = Duration::from_secs(1);
+
+/// To a connection that there is no room for. Whoever asked did not get far enough to be told in JSON.
+const NO_ROOM: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncache-control: no-store\r\n\
+                         content-length: 0\r\nconnection: close\r\n\r\n";
+
+/// What the network may ask of this server.
+#[derive(Debug, Clone, Copy)]
+pub struct ServerSettings {
+    /// Connections at a time; one more is told to come back.
+    pub max_connections: usize,
+}
 
 /// Serves until `shutdown` completes, then finishes the requests that are under way.
-pub async fn serve(listener: TcpListener, router: Router, shutdown: impl Future<Output = ()>) {
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    settings: ServerSettings,
+    shutdown: impl Future<Output = ()>,
+) {
     let graceful = GracefulShutdown::new();
-    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let room = Arc::new(Semaphore::new(settings.max_connections));
+    let mut turned_away = Trouble::default();
+    let mut broken = Trouble::default();
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
-        tokio::select! {
+        let accepted = tokio::select! {
             () = &mut shutdown => break,
-            (stream, permit) = accept(&listener, &permits) => {
-                let connection = serve_connection(stream, permit, router.clone(), graceful.watcher());
-                tokio::spawn(connection);
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, _)) => match Arc::clone(&room).try_acquire_owned() {
+                Ok(place) => {
+                    tokio::spawn(serve_connection(stream, place, router.clone(), graceful.watcher()));
+                }
+                Err(_full) => {
+                    turn_away(stream);
+                    turned_away.log(|times| tracing::warn!(times, "connections were turned away"));
+                }
+            },
+            // The client has gone again; that says nothing about the next one.
+            Err(error) if is_clients(error.kind()) => {}
+            Err(error) => {
+                broken
+                    .log(|times| tracing::warn!(times, error = %error, "connections could not be accepted"));
+                tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
     }
@@ -51,30 +88,38 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: impl Future<
     }
 }
 
-async fn accept(
-    listener: &TcpListener,
-    permits: &Arc<Semaphore>,
-) -> (TcpStream, Option<OwnedSemaphorePermit>) {
-    // The semaphore is never closed, so there is always a permit in the end.
-    let permit = Arc::clone(permits).acquire_owned().await.ok();
-    loop {
-        match listener.accept().await {
-            Ok((stream, _)) => return (stream, permit),
-            Err(error) => {
-                tracing::warn!(error = %error, "a connection could not be accepted");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
+fn is_clients(error: ErrorKind) -> bool {
+    matches!(error, ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset | ErrorKind::Interrupted)
+}
+
+/// Says that there is no room, and closes. Nothing is waited for: a flood of connections must cost nothing but this.
+fn turn_away(stream: TcpStream) {
+    let Ok(mut stream) = stream.into_std() else { return };
+    let _ = stream.write_all(NO_ROOM);
+    let _ = stream.shutdown(std::net::Shutdown::Write);
+    // A connection that is closed on bytes that nobody read takes the answer along.
+    let _ = stream.read(&mut [0; MAX_HEADER]);
+}
+
+/// Something that can happen a thousand times a second, and is logged once.
+#[derive(Default)]
+struct Trouble {
+    times: u64,
+    logged: Option<Instant>,
+}
+
+impl Trouble {
+    fn log(&mut self, write: impl FnOnce(u64)) {
+        self.times += 1;
+        if self.logged.is_none_or(|last| last.elapsed() >= LOG_PAUSE) {
+            write(self.times);
+            *self = Self { times: 0, logged: Some(Instant::now()) };
         }
     }
 }
 
-async fn serve_connection(
-    stream: TcpStream,
-    permit: Option<OwnedSemaphorePermit>,
-    router: Router,
-    watcher: Watcher,
-) {
-    let _permit = permit;
+async fn serve_connection(stream: TcpStream, place: OwnedSemaphorePermit, router: Router, watcher: Watcher) {
+    let _place = place;
     let Ok(peer) = stream.peer_addr() else { return };
     let _ = stream.set_nodelay(true);
     let spoke = Arc::new(Notify::new());

@@ -79,6 +79,8 @@ fn what_makes_no_sense_is_refused_by_its_name() {
         ("secret = \"x\"", "secret"),
         ("listen = \"nowhere\"", "listen"),
         ("public_url = \"ftp://x\"", "public_url"),
+        ("public_url = \"http://auth.example.com\"", "public_url"),
+        ("public_url = \"http://10.0.0.7:4000\"", "public_url"),
         ("public_url = \"https://user:pw@x\"", "public_url"),
         ("database_url = \"redis://u:hunter2@h/d\"", "database_url"),
         ("database_url = \"mariadb://u:hunter2@h/d\"", "database_url"),
@@ -87,9 +89,18 @@ fn what_makes_no_sense_is_refused_by_its_name() {
         ("database_url = \"mysql://u:hunter2@h/\"", "database_url"),
         ("database_url = \"sqlite::memory:\"", "database_url"),
         ("allowed_origins = [\"*\"]", "allowed_origins"),
+        ("allowed_origins = [\"null\"]", "allowed_origins"),
+        ("allowed_origins = [\"http://app.example.com\"]", "allowed_origins"),
         ("allowed_origins = [\"https://*.example.com\"]", "allowed_origins"),
         ("allowed_origins = [\"https://a.example/path\"]", "allowed_origins"),
         ("trusted_proxies = [\"everybody\"]", "trusted_proxies"),
+        ("trusted_proxies = [\"0.0.0.0/0\"]", "trusted_proxies"),
+        ("trusted_proxies = [\"::/0\"]", "trusted_proxies"),
+        ("trusted_proxies = [\"::ffff:0:0/96\"]", "trusted_proxies"),
+        ("trusted_proxies = [\"10.0.0.0/8\", \"0.0.0.0/1\", \"128.0.0.0/1\"]", "trusted_proxies"),
+        ("trusted_proxies = [\"8.0.0.0/8\", \"9.0.0.0/8\"]", "trusted_proxies"),
+        ("overload.max_in_flight = 0", "overload.max_in_flight"),
+        ("overload.max_connections = 0", "overload.max_connections"),
         ("database.max_connections = 0", "database.max_connections"),
         ("database.acquire_timeout_ms = 0", "database.acquire_timeout_ms"),
         ("database.statement_timeout_ms = 10001", "database.statement_timeout_ms"),
@@ -139,4 +150,50 @@ fn a_variable_that_is_no_setting_is_refused() {
             "{error}"
         );
     }
+}
+
+#[test]
+fn clear_text_needs_to_be_asked_for() {
+    for harmless in [
+        "public_url = \"https://auth.example.com\"",
+        "public_url = \"http://127.8.0.1:4000\"",
+        "public_url = \"http://[::1]:4000\"",
+        "public_url = \"http://keywheel.localhost\"",
+        "allowed_origins = [\"http://localhost:3000\", \"https://app.example.com\"]",
+    ] {
+        assert_eq!(parse(harmless, &[]).unwrap().warnings(), [""; 0], "{harmless}");
+    }
+    let error = parse("public_url = \"http://auth.example.com\"", &[]).map(|_| ()).unwrap_err().to_string();
+    assert!(error.contains("https") && error.contains("allow_http = true"), "{error}");
+    for asked in ["public_url = \"http://auth.internal\"", "allowed_origins = [\"http://app.internal\"]"] {
+        let config = parse(&format!("allow_http = true\n{asked}"), &[]).unwrap();
+        let warnings = config.warnings();
+        assert!(warnings.len() == 1 && warnings[0].starts_with("allow_http: "), "{warnings:?}");
+    }
+    let on_a_phone = "public_url = \"http://192.168.1.5:4000\"\nlisten = \"192.168.1.5:4000\"";
+    assert!(Config::parse(on_a_phone, [], Profile::Dev).is_ok(), "`dev` is for trying things out");
+}
+
+#[test]
+fn what_may_be_meant_is_mentioned() {
+    for (file, key) in [
+        ("listen = \"0.0.0.0:4000\"", "public_url"),
+        ("graphql.explorer = true", "graphql.explorer"),
+        ("graphql.introspection = true", "graphql.introspection"),
+        ("limits.enabled = false", "limits.enabled"),
+    ] {
+        let warnings = parse(file, &[]).unwrap().warnings();
+        assert!(warnings.len() == 1 && warnings[0].starts_with(&format!("{key}: ")), "{file}: {warnings:?}");
+    }
+    let behind_a_proxy = "listen = \"0.0.0.0:4000\"\npublic_url = \"https://auth.example.com\"";
+    assert_eq!(parse(behind_a_proxy, &[]).unwrap().warnings(), [""; 0]);
+}
+
+#[test]
+fn proxies_written_as_ipv6_are_the_same_proxies() {
+    let config =
+        parse("trusted_proxies = [\"::ffff:10.0.0.0/104\", \"::ffff:192.0.2.1\", \"fd00::/8\"]", &[])
+            .unwrap();
+    let networks: Vec<_> = config.trusted_proxies.iter().map(ToString::to_string).collect();
+    assert_eq!(networks, ["10.0.0.0/8", "192.0.2.1/32", "fd00::/8"]);
 }

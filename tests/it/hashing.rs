@@ -1,9 +1,13 @@
 //! The hashing pool: its bounds, and what it makes.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    pin::pin,
+    sync::{Arc, mpsc},
+    time::Duration,
+};
 
 use argon2::PasswordHash;
-use futures_util::future::join_all;
+use futures_util::{FutureExt, future::join_all};
 use keywheel::{
     config::{Config, Profile},
     crypto::hasher::{Hasher, HasherError, HasherSettings, Verdict},
@@ -26,6 +30,13 @@ fn settings() -> HasherSettings {
 
 fn start(settings: &HasherSettings) -> Hasher {
     Hasher::start(settings, Arc::new(SeededEntropy::default())).unwrap()
+}
+
+/// Holds one thread of the pool until it is told to let go.
+fn hold(hasher: &Hasher) -> (mpsc::Sender<()>, impl Future<Output = Result<(), HasherError>>) {
+    let (let_go, told) = mpsc::channel();
+    let held = hasher.clone();
+    (let_go, async move { held.run(move || told.recv().unwrap_or_default()).await })
 }
 
 fn password(text: &str) -> Plaintext {
@@ -69,6 +80,69 @@ async fn the_queue_is_bounded_and_says_so_at_once() {
     assert!((2..=3).contains(&served), "{served} were served");
     assert_eq!(results.into_iter().filter(|result| *result == Err(HasherError::Busy)).count(), 20 - served);
     assert_eq!(hasher.verify_nothing(password("whatever")).await, Ok(()), "and then there is room again");
+}
+
+#[tokio::test]
+async fn whoever_goes_away_leaves_the_queue_at_once() {
+    let hasher = start(&HasherSettings { queue: 2, ..settings() });
+    let (let_go, held) = hold(&hasher);
+    let mut held = pin!(held);
+    assert!((&mut held).now_or_never().is_none(), "the only thread is taken");
+    let verify = || Box::pin(hasher.verify_nothing(password("whatever")));
+
+    let (mut first, mut second) = (verify(), verify());
+    assert!((&mut first).now_or_never().is_none() && (&mut second).now_or_never().is_none());
+    assert_eq!(verify().now_or_never(), Some(Err(HasherError::Busy)), "the queue is full");
+    drop(first);
+    let mut third = verify();
+    assert!((&mut third).now_or_never().is_none(), "there is a place again");
+    assert_eq!(verify().now_or_never(), Some(Err(HasherError::Busy)), "one, not two");
+
+    let_go.send(()).unwrap();
+    assert_eq!((held.await, second.await, third.await), (Ok(()), Ok(()), Ok(())));
+}
+
+#[tokio::test]
+async fn what_nobody_waits_for_is_not_begun() {
+    let hasher = start(&settings());
+    let (let_go, held) = hold(&hasher);
+    let mut held = pin!(held);
+    assert!((&mut held).now_or_never().is_none());
+    let (begun, seen) = mpsc::channel();
+    let mut given_up = Box::pin(hasher.run(move || begun.send(())));
+    assert!((&mut given_up).now_or_never().is_none());
+    drop(given_up);
+    let_go.send(()).unwrap();
+    held.await.unwrap();
+    hasher.run(|| ()).await.unwrap();
+    assert_eq!(seen.try_recv(), Err(mpsc::TryRecvError::Disconnected), "dropped, not run");
+}
+
+/// Estimates of new passwords are the other work of the pool. However many there are, half of it is for sign-ins.
+#[tokio::test]
+async fn other_work_cannot_keep_passwords_waiting() {
+    let hasher = start(&HasherSettings { workers: 2, queue: 4, ..settings() });
+    let (let_go, held) = hold(&hasher);
+    let mut held = pin!(held);
+    assert!((&mut held).now_or_never().is_none());
+    let mut waiting: Vec<_> = (0..2).map(|_| Box::pin(hasher.run(|| ()))).collect();
+    for other in &mut waiting {
+        assert!(other.now_or_never().is_none(), "only one of the two threads is for it");
+    }
+    assert_eq!(hasher.run(|| ()).now_or_never(), Some(Err(HasherError::Busy)), "half of the places");
+    assert_eq!(hasher.verify_nothing(password("whatever")).await, Ok(()), "the other thread is free");
+    let_go.send(()).unwrap();
+    held.await.unwrap();
+    assert!(join_all(waiting).await.into_iter().all(|result| result.is_ok()));
+}
+
+#[tokio::test]
+async fn work_that_panics_takes_no_thread_along() {
+    let hasher = start(&settings());
+    for _ in 0..3 {
+        assert_eq!(hasher.run(|| assert_eq!(1, 2)).await, Err(HasherError::Busy));
+    }
+    assert_eq!(hasher.verify_nothing(password("whatever")).await, Ok(()));
 }
 
 #[tokio::test]

@@ -12,14 +12,14 @@ use tokio::{
 
 use crate::support::{ALICE, PASSWORD, TestApp};
 
-struct Running {
-    address: std::net::SocketAddr,
+pub(crate) struct Running {
+    pub(crate) address: std::net::SocketAddr,
     stop: oneshot::Sender<()>,
     server: JoinHandle<anyhow::Result<()>>,
     _folder: tempfile::TempDir,
 }
 
-async fn run(app: TestApp) -> Running {
+pub(crate) async fn run(app: TestApp) -> Running {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
@@ -135,6 +135,31 @@ async fn a_client_that_says_nothing_or_never_finishes_is_cut_off() {
     let slow_body = "POST /graphql HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 500\r\n\r\n{\"query\"";
     let answer = exchange(&running, slow_body).await;
     assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
+}
+
+/// What is measured is the whole head and the whole body: a byte now and then does not start the time again.
+#[tokio::test]
+async fn a_client_that_trickles_is_cut_off() {
+    let running = run(TestApp::start().await).await;
+    tokio::time::pause();
+    let whole = "POST /graphql HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 500\r\n\r\n";
+    for (at_once, bytes) in
+        [("", whole), (whole, "{                                                              ")]
+    {
+        let mut stream = TcpStream::connect(running.address).await.unwrap();
+        stream.write_all(at_once.as_bytes()).await.unwrap();
+        let mut sent = 0;
+        for byte in bytes.bytes() {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let mut answer = [0; 1];
+            let answered = tokio::time::timeout(Duration::from_millis(1), stream.read(&mut answer)).await;
+            if answered.is_ok() || stream.write_all(&[byte]).await.is_err() {
+                break;
+            }
+            sent += 1;
+        }
+        assert!(sent < 12, "{sent} seconds after {at_once:?}");
+    }
 }
 
 #[tokio::test]

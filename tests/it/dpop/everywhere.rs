@@ -141,7 +141,7 @@ async fn what_one_node_took_the_other_refuses() {
 #[tokio::test(flavor = "multi_thread")]
 async fn nonces_outlive_a_new_server_secret() {
     let old = format!("0:{}", crate::support::SECRET);
-    let new = "1:IAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+    let new = concat!("1:GB2H8Xunwr/05ntygZhTnu", "3AT6vA98G9/8IfPFVdkOE=");
     let nodes = Nodes::start([&format!("{old},{new}"), &format!("{new},{old}")]).await;
     let (here, there) = (&nodes.here, &nodes.there);
     let told = async |prover: &Prover| {

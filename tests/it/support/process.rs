@@ -66,7 +66,8 @@ impl Server {
         self.hears(what).is_some()
     }
 
-    fn hears(&self, what: impl Fn(&str) -> bool) -> Option<String> {
+    /// The next line that tells something, in a while.
+    pub(crate) fn hears(&self, what: impl Fn(&str) -> bool) -> Option<String> {
         let next = || self.said.recv_timeout(Duration::from_secs(30)).ok();
         std::iter::from_fn(next).find(|line| what(line))
     }
@@ -97,9 +98,17 @@ impl Server {
 
     /// How large a file it may write: bytes, or `unlimited`.
     pub(crate) fn limit_file_size(&self, limit: &str) {
+        self.limit(&format!("--fsize={limit}:unlimited"));
+    }
+
+    /// How many files it may have open.
+    pub(crate) fn limit_open_files(&self, limit: u32) {
+        self.limit(&format!("--nofile={limit}:"));
+    }
+
+    fn limit(&self, limit: &str) {
         let id = self.child.id().to_string();
-        let limit = format!("--fsize={limit}:unlimited");
-        assert!(Command::new("prlimit").args(["--pid", &id, &limit]).status().unwrap().success());
+        assert!(Command::new("prlimit").args(["--pid", &id, limit]).status().unwrap().success());
     }
 
     pub(crate) fn signal(&self, name: &str) {
