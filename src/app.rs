@@ -5,6 +5,7 @@ mod descriptors;
 pub mod dev;
 pub mod maintenance;
 mod schema;
+pub mod secrets;
 mod settings;
 mod workers;
 
@@ -25,8 +26,14 @@ use self::{
 };
 use crate::{
     auth::{
-        Auth, Parts, accounts::Accounts, configuration, error::Fault, journal::Journal, keys::Keys,
-        limits::Limits, restore,
+        Auth, Parts,
+        accounts::Accounts,
+        configuration,
+        error::Fault,
+        journal::Journal,
+        keys::{Keys, custody::Custody},
+        limits::Limits,
+        restore,
     },
     clock::{SharedClock, SystemClock},
     config::Config,
@@ -84,8 +91,9 @@ impl App {
         let store = open_store(&settings::store(config)).await?;
         schema::require_current(&store).await?;
         restore::require_fenced(&store, config.database.restore_fence).await?;
-        let keys = open_keys(&store, &secrets, &surroundings).await?;
         let accounts = accounts(config, store.clone(), surroundings.clone())?;
+        let custody = settings::custody(config, &store, &accounts.journal, &secrets, &surroundings);
+        let keys = open_keys(custody).await?;
         if let Err(error) = configuration::note_changes(&accounts.journal, &config.given).await {
             // A server that can read is better than none.
             tracing::warn!(%error, "whether the configuration changed was not written down");
@@ -187,14 +195,8 @@ async fn open_store(settings: &StoreSettings) -> anyhow::Result<Store> {
     Store::connect(settings).await.context("opening the database named by database_url")
 }
 
-async fn open_keys(
-    store: &Store,
-    secrets: &Arc<ServerSecrets>,
-    surroundings: &Surroundings,
-) -> anyhow::Result<Keys> {
-    let Surroundings { clock, entropy } = surroundings.clone();
-    let keys = Keys::open(store.clone(), Arc::clone(secrets), clock, entropy).await;
-    keys.map_err(|fault| match fault {
+async fn open_keys(custody: Custody) -> anyhow::Result<Keys> {
+    Keys::open(custody).await.map_err(|fault| match fault {
         Fault::Key(error) => {
             anyhow::Error::new(error).context("the database belongs to another server secret")
         }

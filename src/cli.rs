@@ -2,6 +2,7 @@
 
 mod keys;
 mod output;
+mod secret;
 mod serve;
 mod user;
 
@@ -52,10 +53,15 @@ enum Command {
         #[command(subcommand)]
         command: user::Command,
     },
-    /// List and make the keys that access tokens are signed with
+    /// List, make and revoke the keys that access tokens are signed with
     Keys {
         #[command(subcommand)]
         command: keys::Command,
+    },
+    /// Change the server secret, step by step
+    Secret {
+        #[command(subcommand)]
+        command: secret::Command,
     },
     /// Delete what nobody needs any more, such as sessions that ended long ago; a running server does so by itself
     Prune,
@@ -99,6 +105,7 @@ impl Cli {
             }
             Command::User { command } => user::run(command, &load()?).await,
             Command::Keys { command } => keys::run(command, &load()?).await,
+            Command::Secret { command } => secret::run(command, &load()?).await,
             Command::Prune => {
                 let rows = maintenance::prune(&load()?, Surroundings::default()).await?;
                 output::line(format!("Deleted {rows} rows that nobody needs any more."));

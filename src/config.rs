@@ -20,7 +20,7 @@ use thiserror::Error;
 use url::Url;
 
 use self::raw::Raw;
-use crate::domain::{session::Delivery, throttle::Rate};
+use crate::domain::{algorithm::SigningAlgorithm, session::Delivery, throttle::Rate};
 
 /// What the command line asks for, where that changes a default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,6 +119,8 @@ pub struct Overload {
 pub struct Tokens {
     /// How long an access token is good for.
     pub access_ttl: Duration,
+    /// How new keys sign.
+    pub algorithm: SigningAlgorithm,
     /// `aud` of access tokens.
     pub audience: String,
     /// How long the previous refresh token is taken again, when the rotation came without a retry key.
@@ -127,8 +129,12 @@ pub struct Tokens {
     pub race_window: Duration,
     /// How long a refresh token in a cookie is kept instead of rotated.
     pub cookie_keep: Duration,
-    /// How often a node looks for signing keys that others have made.
+    /// How often a node looks for signing keys that others have made, and whether it is time for one.
     pub key_reload: Duration,
+    /// How long a signing key signs; `None` leaves it to the operator.
+    pub key_rotation: Option<Duration>,
+    /// How long a signing key is published before it signs.
+    pub key_publish_ahead: Duration,
 }
 
 /// How sessions live.

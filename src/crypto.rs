@@ -8,6 +8,8 @@ pub mod jwt;
 pub mod keyring;
 pub mod refresh_token;
 pub mod secret;
+pub mod signature;
+pub mod signing_key;
 
 /// SHA-256.
 #[must_use]

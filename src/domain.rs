@@ -3,10 +3,12 @@
 //! A security decision is a pure function in here; everything around it fetches what the function needs
 //! and carries out what it decided.
 
+pub mod algorithm;
 pub mod audit;
 pub mod email;
 pub mod ids;
 pub mod invalid;
+pub mod key_schedule;
 pub mod origin;
 pub mod password;
 pub mod rotation;

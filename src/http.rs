@@ -26,7 +26,10 @@ use ipnet::IpNet;
 use tokio::sync::Semaphore;
 use url::Url;
 
-use self::{layers::Envelope, origin::Origins};
+use self::{
+    layers::Envelope,
+    origin::{Origins, public_cors},
+};
 use crate::{
     auth::Auth,
     graphql::{Api, sdl},
@@ -73,15 +76,17 @@ pub fn router(api: Api, auth: Arc<Auth>, request_ids: RequestIds, settings: Http
     let routes = Router::new()
         .route("/graphql", any(graphql::handle).layer(shed))
         .route("/graphql/schema.graphql", get(ops::schema))
-        .route("/.well-known/jwks.json", get(ops::jwks))
         .route("/healthz", get(ops::healthz))
         .route("/readyz", get(ops::readyz));
     let routes = if settings.explorer { routes.merge(explorer::router()) } else { routes };
-    routes
-        .with_state(http)
-        .layer(middleware::from_fn(layers::rescue))
+    let public = Router::new().route("/.well-known/jwks.json", get(ops::jwks));
+    // Inside of the rules for other origins, which hold for what went wrong as well.
+    let rescued = |routes: Router<Arc<Http>>| routes.layer(middleware::from_fn(layers::rescue));
+    rescued(routes)
         .layer(middleware::from_fn_with_state(nonces, dpop::tell_nonce))
         .layer(cors)
+        .merge(rescued(public).layer(public_cors()))
+        .with_state(http)
         .layer(middleware::from_fn_with_state(encrypted, layers::security_headers))
         .layer(middleware::from_fn_with_state(envelope, layers::envelope))
 }

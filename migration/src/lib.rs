@@ -15,6 +15,7 @@ mod m20261123_000006_add_active_from_to_signing_keys;
 mod m20261123_000007_add_kept_hash_to_refresh_sessions;
 mod m20261123_000008_create_audit_events;
 mod m20261123_000009_create_throttles;
+mod m20261123_000010_rotate_keys_and_secrets;
 mod m20261123_000011_create_dpop_proofs;
 mod m20261123_000012_remember_configuration;
 
@@ -35,6 +36,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000007_add_kept_hash_to_refresh_sessions::Migration),
             Box::new(m20261123_000008_create_audit_events::Migration),
             Box::new(m20261123_000009_create_throttles::Migration),
+            Box::new(m20261123_000010_rotate_keys_and_secrets::Migration),
             Box::new(m20261123_000011_create_dpop_proofs::Migration),
             Box::new(m20261123_000012_remember_configuration::Migration),
         ]

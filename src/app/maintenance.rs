@@ -5,11 +5,12 @@ use std::sync::Arc;
 use anyhow::Context;
 
 pub use crate::auth::{
-    keys::{KeyInfo, Keys, PUBLISHED_BEFORE_USE},
+    keys::custody::{Custody, KeyInfo, KeyStanding, Revoked},
     restore::Fenced,
 };
 
-use super::{Surroundings, journal, open_keys, open_store, schema, server_secrets, settings};
+use super::{Surroundings, journal, open_store, schema, server_secrets, settings};
+pub use crate::domain::key_schedule::KeyState;
 use crate::{
     auth::{limits::Limits, restore},
     config::Config,
@@ -44,10 +45,12 @@ pub async fn prune(config: &Config, surroundings: Surroundings) -> anyhow::Resul
 /// The signing keys. They need the server secret.
 ///
 /// # Errors
-/// When the database cannot be opened, or belongs to another secret.
-pub async fn keys(config: &Config, surroundings: &Surroundings) -> anyhow::Result<Keys> {
+/// When the database cannot be opened.
+pub async fn keys(config: &Config, surroundings: &Surroundings) -> anyhow::Result<Custody> {
     let secrets = Arc::new(server_secrets(config)?);
-    open_keys(&open(config).await?, &secrets, surroundings).await
+    let store = open(config).await?;
+    let journal = journal(&store, surroundings);
+    Ok(settings::custody(config, &store, &journal, &secrets, surroundings))
 }
 
 /// Lets new devices sign in to an account again, which too many wrong passwords had closed to them. It needs the server
@@ -73,7 +76,7 @@ pub async fn open_sign_in(
     Ok(())
 }
 
-async fn open(config: &Config) -> anyhow::Result<Store> {
+pub(super) async fn open(config: &Config) -> anyhow::Result<Store> {
     let store = open_store(&settings::store_for_maintenance(config)).await?;
     schema::require_current(&store).await?;
     Ok(store)

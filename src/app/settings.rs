@@ -1,22 +1,24 @@
 //! From the configuration to what each module wants to know of it.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use url::Url;
 
-use super::{descriptors::Connections, workers::Schedule};
+use super::{Surroundings, descriptors::Connections, workers::Schedule};
 use crate::{
     auth::{
         AuthSettings,
         housekeeping::Housekeeping,
+        journal::Journal,
+        keys::custody::Custody,
         limits::{AddressLimits, Guessing, LimitSettings},
     },
     config::{Config, Database},
-    crypto::{hasher::HasherSettings, jwt::AccessTokenSettings},
-    domain::{password::PasswordPolicy, rotation::RotationPolicy, throttle::Rate},
+    crypto::{hasher::HasherSettings, jwt::AccessTokenSettings, secret::ServerSecrets},
+    domain::{key_schedule::KeyPolicy, password::PasswordPolicy, rotation::RotationPolicy, throttle::Rate},
     graphql::GraphQLSettings,
     http::HttpSettings,
-    store::StoreSettings,
+    store::{Store, StoreSettings},
 };
 
 /// `iss`: the public URL without a slash at the end, as people write it.
@@ -129,6 +131,29 @@ pub(super) fn access_tokens(config: &Config) -> AccessTokenSettings {
         issuer: issuer(&config.public_url),
         audience: config.tokens.audience.clone(),
         ttl: config.tokens.access_ttl,
+    }
+}
+
+pub(super) fn custody(
+    config: &Config,
+    store: &Store,
+    journal: &Journal,
+    secrets: &Arc<ServerSecrets>,
+    surroundings: &Surroundings,
+) -> Custody {
+    let Surroundings { clock, entropy } = surroundings.clone();
+    Custody {
+        store: store.clone(),
+        journal: journal.clone(),
+        secrets: Arc::clone(secrets),
+        clock,
+        entropy,
+        policy: KeyPolicy {
+            algorithm: config.tokens.algorithm,
+            rotation: config.tokens.key_rotation,
+            publish_ahead: config.tokens.key_publish_ahead,
+        },
+        token_ttl: config.tokens.access_ttl,
     }
 }
 

@@ -20,7 +20,7 @@ use crate::{
 /// How often it does what.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Schedule {
-    /// Looking for keys that other nodes have made.
+    /// Looking for keys that other nodes have made, and whether one is due.
     pub(super) key_reload: Duration,
     /// The fence that the database must have.
     pub(super) restore_fence: i64,
@@ -33,15 +33,19 @@ pub(super) struct Schedule {
 /// Starts the workers; they stop when what is returned is dropped.
 pub(super) fn start(auth: &Arc<Auth>, schedule: Schedule) -> JoinSet<()> {
     let mut workers = JoinSet::new();
-    workers.spawn(reload_keys(Arc::clone(auth), schedule.key_reload));
+    workers.spawn(turn_keys(Arc::clone(auth), schedule.key_reload));
     workers.spawn(keep_house(Arc::clone(auth), schedule));
     workers
 }
 
-async fn reload_keys(auth: Arc<Auth>, every: Duration) {
+async fn turn_keys(auth: Arc<Auth>, every: Duration) {
     let mut ticks = ticks(every);
     loop {
         ticks.tick().await;
+        if let Err(error) = auth.keys().turn().await {
+            tracing::warn!(cause = cause_chain(&error), "the signing keys were not seen to");
+        }
+        // By itself: what this node cannot do another may have done.
         if let Err(error) = auth.keys().reload().await {
             tracing::warn!(cause = cause_chain(&error), "the signing keys were not read again");
         }

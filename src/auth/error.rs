@@ -5,7 +5,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::{
-    crypto::{dpop::ProofRefused, hasher::HasherError, keyring::KeyError},
+    crypto::{dpop::ProofRefused, hasher::HasherError, signing_key::KeyError},
     domain::invalid::Invalid,
     store::{MayConflict, StoreError},
 };

@@ -1,69 +1,48 @@
 //! The signing keys of all nodes: kept in the database, sealed, and held by each node ready for use.
 
+pub mod custody;
+pub mod secret_use;
+
 use std::{sync::Arc, time::Duration};
 
 use time::OffsetDateTime;
 use tokio::sync::Mutex;
 
+use self::custody::{Custody, sealed};
 use super::error::Fault;
+pub use crate::crypto::keyring::PublishedKeys;
 use crate::{
-    clock::SharedClock,
-    crypto::{
-        entropy::SharedEntropy,
-        keyring::{KeyError, Keyring, SealedKey, SigningKey},
-        secret::ServerSecrets,
-    },
-    store::{
-        Store, cluster,
-        signing_keys::{self, StoredKey},
-    },
+    crypto::{keyring::Keyring, signing_key::SigningKey},
+    domain::key_schedule::{KeySchedule, ScheduledKey},
+    store::signing_keys::{self, StoredKey},
 };
 
-/// A new key is published for this long before it signs: longer than anybody may keep the old set of keys.
-pub const PUBLISHED_BEFORE_USE: Duration = Duration::from_mins(10);
 /// Tokens that name unknown keys make a node look for new ones, at most this often: anybody can make such tokens.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
-/// The signing keys.
+/// The signing keys that a node uses.
 pub struct Keys {
-    store: Store,
-    secrets: Arc<ServerSecrets>,
-    clock: SharedClock,
-    entropy: SharedEntropy,
+    custody: Custody,
     ring: Arc<Keyring>,
     /// When somebody last looked for an unknown key.
     looked_at: Mutex<Option<OffsetDateTime>>,
-}
-
-/// A key, to be shown.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeyInfo {
-    /// Names it in a token's header.
-    pub kid: String,
-    /// From when on it signs.
-    pub active_from: OffsetDateTime,
-    /// Whether it is the one that signs now.
-    pub active: bool,
 }
 
 impl Keys {
     /// Reads the keys of a database; the first start makes one.
     ///
     /// # Errors
-    /// When the database cannot answer, or its keys are sealed under another secret.
-    pub async fn open(
-        store: Store,
-        secrets: Arc<ServerSecrets>,
-        clock: SharedClock,
-        entropy: SharedEntropy,
-    ) -> Result<Self, Fault> {
-        if signing_keys::list(&store).await?.is_empty() {
-            make_first(&store, &secrets, &clock, &entropy).await?;
+    /// When the database cannot answer, or the key that signs is sealed under another secret.
+    pub async fn open(custody: Custody) -> Result<Self, Fault> {
+        custody.make_first().await?;
+        custody.note_token_ttl().await?;
+        let rows = readable(signing_keys::list(&custody.store).await?);
+        let signer = schedule(&rows).signer(custody.clock.now());
+        if let Some(row) = rows.iter().find(|row| Some(row.kid.as_str()) == signer) {
+            SigningKey::unseal(&sealed(row), &custody.secrets)?;
         }
-        let stored = signing_keys::list(&store).await?;
-        let keys = stored.into_iter().map(|key| unseal(key, &secrets)).collect::<Result<_, _>>()?;
-        let ring = Arc::new(Keyring::new(keys)?);
-        Ok(Self { store, secrets, clock, entropy, ring, looked_at: Mutex::default() })
+        let ring = Arc::new(Keyring::new(custody.unseal_all(&rows, &[]))?);
+        Ok(Self { custody, ring, looked_at: Mutex::default() })
     }
 
     /// What signs and verifies.
@@ -72,22 +51,24 @@ impl Keys {
         &self.ring
     }
 
+    /// The public keys, and for how long a copy of them may be kept.
+    #[must_use]
+    pub fn published(&self) -> (PublishedKeys, Duration) {
+        (self.ring.published(), self.custody.policy.cache_time())
+    }
+
     /// Takes over what other nodes and the command line have done to the keys.
     ///
     /// # Errors
     /// When the database cannot answer, or none of its keys can be used; then the node goes on with those it has.
     pub async fn reload(&self) -> Result<(), Fault> {
-        let mut keys = Vec::new();
-        for stored in signing_keys::list(&self.store).await? {
-            // One that this node cannot open yet, since its secret is new, is no reason to do without the others.
-            match unseal(stored, &self.secrets) {
-                Ok(key) => keys.push(key),
-                Err(error) => {
-                    tracing::error!(%error, "a signing key of the database cannot be used by this node");
-                }
-            }
+        let mut rows = readable(signing_keys::list(&self.custody.store).await?);
+        if rows.iter().any(|row| row.token_ttl < self.custody.token_ttl) {
+            // Before any of them signs here: another node must not delete it too early.
+            self.custody.note_token_ttl().await?;
+            rows = readable(signing_keys::list(&self.custody.store).await?);
         }
-        Ok(self.ring.replace(keys)?)
+        Ok(self.ring.replace(self.custody.unseal_all(&rows, &self.ring.all()))?)
     }
 
     /// Looks for keys that this node has not heard of, unless it has just done so. Whoever comes meanwhile waits for it.
@@ -96,7 +77,7 @@ impl Keys {
     /// When the database cannot answer.
     pub async fn look_for_new(&self) -> Result<(), Fault> {
         let mut looked_at = self.looked_at.lock().await;
-        let now = self.clock.now();
+        let now = self.custody.clock.now();
         if looked_at.is_none_or(|at| now - at >= LOOK_AGAIN_AFTER || now < at) {
             self.reload().await?;
             *looked_at = Some(now);
@@ -104,60 +85,52 @@ impl Keys {
         Ok(())
     }
 
-    /// Makes a new key, which signs from `active_from` on, and lets this node use it.
+    /// Does to the keys what is due, unless another node has done it; [`Self::reload`] takes it over.
     ///
     /// # Errors
-    /// When the database cannot answer.
-    pub async fn rotate(&self, active_from: OffsetDateTime) -> Result<KeyInfo, Fault> {
-        let sealed = SigningKey::generate(&self.secrets, &*self.entropy, active_from)?;
-        let kid = sealed.kid.clone();
-        let (key, now) = (&stored(sealed), self.clock.now());
-        self.store.transaction(|tx| async move { signing_keys::insert(&tx, key, now).await }).await?;
-        self.reload().await?;
-        Ok(KeyInfo { kid, active_from, active: active_from <= now })
-    }
-
-    /// The keys that verify, the one that signs last first.
-    ///
-    /// # Errors
-    /// When there is none.
-    pub fn list(&self) -> Result<Vec<KeyInfo>, Fault> {
-        let active = self.ring.active(self.clock.now())?;
-        let info = |key: &Arc<SigningKey>| KeyInfo {
-            kid: key.kid().to_owned(),
-            active_from: key.active_from(),
-            active: key.kid() == active.kid(),
-        };
-        Ok(self.ring.all().iter().map(info).collect())
+    /// When the database cannot answer. Nothing of it is lost by trying again.
+    pub async fn turn(&self) -> Result<(), Fault> {
+        self.custody.turn().await
     }
 }
 
-/// Of several nodes that start on an empty database, one makes the key.
-async fn make_first(
-    store: &Store,
-    secrets: &ServerSecrets,
-    clock: &SharedClock,
-    entropy: &SharedEntropy,
-) -> Result<(), Fault> {
-    let now = clock.now();
-    let key = &stored(SigningKey::generate(secrets, &**entropy, now)?);
-    store
-        .transaction(|tx| async move {
-            cluster::hold(&tx).await?;
-            if !signing_keys::any(&tx).await? {
-                signing_keys::insert(&tx, key, now).await?;
+impl Custody {
+    /// Opens what this node can. A key that it knows stays in use as long as its row is there, even when somebody has sealed
+    /// it under a secret that this node was not given yet.
+    fn unseal_all(&self, rows: &[StoredKey], known: &[Arc<SigningKey>]) -> Vec<Arc<SigningKey>> {
+        let unseal = |row: &StoredKey| {
+            let (row, known) = (sealed(row), known.iter().find(|key| key.kid() == row.kid));
+            if let Some(known) = known.filter(|known| *known.sealed() == row) {
+                return Some(Arc::clone(known));
             }
-            Ok(())
-        })
-        .await
+            match SigningKey::unseal(&row, &self.secrets) {
+                Ok(key) => Some(Arc::new(key)),
+                Err(error) => {
+                    unusable(&error);
+                    known.cloned()
+                }
+            }
+        };
+        rows.iter().filter_map(unseal).collect()
+    }
 }
 
-fn stored(key: SealedKey) -> StoredKey {
-    let SealedKey { kid, slot, sealed, active_from } = key;
-    StoredKey { kid, slot, sealed, active_from }
+/// The turns of keys as they are stored.
+fn schedule(rows: &[StoredKey]) -> KeySchedule<'_> {
+    let turns = rows.iter().map(|row| ScheduledKey {
+        kid: &row.kid,
+        algorithm: row.algorithm,
+        active_from: row.active_from,
+        token_ttl: row.token_ttl,
+    });
+    KeySchedule::new(turns.collect())
 }
 
-fn unseal(key: StoredKey, secrets: &ServerSecrets) -> Result<SigningKey, KeyError> {
-    let StoredKey { kid, slot, sealed, active_from } = key;
-    SigningKey::unseal(&SealedKey { kid, slot, sealed, active_from }, secrets)
+/// Leaves out rows that make no sense: somebody else's mistake must not take the good keys away.
+fn readable(rows: Vec<signing_keys::Row>) -> Vec<StoredKey> {
+    rows.into_iter().filter_map(|row| row.inspect_err(|error| unusable(error)).ok()).collect()
+}
+
+fn unusable(error: &dyn std::error::Error) {
+    tracing::error!(%error, "a signing key of the database cannot be used by this node");
 }

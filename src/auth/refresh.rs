@@ -75,7 +75,9 @@ async fn exchange(auth: &Auth, request: Refresh) -> Result<SignedIn, AuthError> 
         }
         let presented =
             Presented { generation: token.generation(), retry_hash: retry_hash.as_ref(), sender_proven };
-        if let Some(answer) = auth.follow_rule(presented, session, user, &request.origin).await? {
+        if let Some(answer) =
+            auth.follow_rule(presented, token.slot(), session, user, &request.origin).await?
+        {
             return Ok(answer);
         }
     }
@@ -106,10 +108,11 @@ impl Auth {
         }
     }
 
-    /// Decides and carries out. `None` when another call changed the session first.
+    /// Decides and carries out. `slot` is that of the token. `None` when another call changed the session first.
     async fn follow_rule(
         &self,
         presented: Presented<'_>,
+        slot: u8,
         session: Session,
         user: User,
         origin: &Origin,
@@ -120,7 +123,7 @@ impl Auth {
             rotation::decide(presented, &session.chain, session.delivery, now, &self.settings.rotation);
         tracing::debug!(session_id = %session.id, generation = presented.generation, ?decision, "refresh");
         match decision {
-            Decision::Rotate { from, to } => self.rotate(session, user, from, to, retry_hash).await,
+            Decision::Rotate { from, to } => self.rotate(session, user, slot, (from, to), retry_hash).await,
             Decision::Keep { remember: false } | Decision::Replay { counted: false } => {
                 self.answer(session, user).map(Some)
             }
@@ -157,8 +160,8 @@ impl Auth {
         &self,
         mut session: Session,
         user: User,
-        from: u64,
-        to: u64,
+        replaced_slot: u8,
+        (from, to): (u64, u64),
         retry_hash: Option<&RetryHash>,
     ) -> Result<Option<SignedIn>, AuthError> {
         let access_token = self.sign_access_token(&session, &user)?;
@@ -167,13 +170,27 @@ impl Auth {
         let now = read_at.max(session.last_used_at);
         let idle_timeout = self.accounts.idle_timeout;
         let (id, user_id, rotated_at) = (session.id, user.id, session.chain.rotated_at);
-        let rotation = Rotation { id, user_id, from, to, rotated_at, retry_hash, now, read_at, idle_timeout };
+        let slot = self.refresh_tokens.current_slot();
+        let rotation = Rotation {
+            id,
+            user_id,
+            from,
+            to,
+            slot,
+            replaced_slot,
+            rotated_at,
+            retry_hash,
+            now,
+            read_at,
+            idle_timeout,
+        };
         if !sessions::rotate(self.store(), &rotation).await? {
             return Ok(None);
         }
         let retry_hash = retry_hash.copied();
         session.chain = Chain { generation: to, rotated_at: Some(now), retry_hash, ..Chain::default() };
         session.last_used_at = now;
+        session.slot = slot;
         self.signed_in(session, user, access_token).map(Some)
     }
 

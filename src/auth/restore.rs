@@ -14,7 +14,7 @@ use crate::{
         origin::Origin,
         session::EndReason,
     },
-    store::{Store, StoreError, cluster, sessions, users},
+    store::{Store, StoreError, cluster, sessions, signing_keys, users},
 };
 
 /// What was done to a restored database.
@@ -85,8 +85,8 @@ pub async fn adopt_fence(store: &Store, configured: i64) -> Result<(), StoreErro
         .await
 }
 
-/// Ends every session and raises the fence: to what the configuration demands, or else by one. All of it or nothing, so
-/// that a server never serves what was left in the middle.
+/// Ends every session, destroys every signing key and raises the fence: to what the configuration demands, or else by one. All
+/// of it or nothing, so that a server never serves what was left in the middle.
 ///
 /// # Errors
 /// When the database cannot answer.
@@ -96,6 +96,8 @@ pub async fn fence(journal: &Journal, configured: i64, now: OffsetDateTime) -> R
             cluster::hold(&tx).await?;
             let fence = configured.max(cluster::restore_fence_in(&tx).await? + 1);
             let sessions = sessions::end_all(&tx, EndReason::DatabaseRestored, now).await?;
+            // One that was revoked since is back, and nothing here tells which.
+            signing_keys::revoke(&tx, None, now).await?;
             cluster::raise_restore_fence(&tx, fence).await?;
             let detail = format!("fence {fence}, {sessions} sessions ended");
             notes.add(Fact::new(Action::DatabaseFenced, &Origin::command_line()).detailed(detail));

@@ -12,7 +12,7 @@ use super::{
     proof::{self, Proof},
 };
 use crate::{
-    crypto::{entropy::random, jwt::Subject, keyring::KeyError},
+    crypto::{entropy::random, jwt::Subject, signing_key::KeyError},
     domain::{
         audit::{Action, Fact},
         ids::SessionId,

@@ -10,13 +10,13 @@ use super::{
     exposure,
     raw::{Raw, RawDatabase, RawHousekeeping, RawLimits, RawOverload, RawPasswords, RawSessions, RawTokens},
 };
-use crate::domain::{session::Delivery, throttle::Rate};
+use crate::domain::{algorithm::SigningAlgorithm, session::Delivery, throttle::Rate};
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_hours(1);
 const TEN_YEARS: Duration = Duration::from_hours(10 * 365 * 24);
-/// Every node must have a new key before it signs, ten minutes after it was made; so must those who cache the set of keys.
 const MAX_KEY_RELOAD: Duration = Duration::from_mins(5);
+const DAY: Duration = Duration::from_hours(24);
 const MAX_WINDOW: Duration = Duration::from_mins(1);
 /// A request is given up after ten seconds.
 const MAX_STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -114,24 +114,32 @@ impl RawOverload {
 
 impl RawTokens {
     fn check(self) -> Result<Tokens, ConfigError> {
-        if self.algorithm != "ES256" {
-            return Err(ConfigError::invalid("tokens.algorithm", &"must be ES256"));
-        }
+        let algorithm = self.algorithm.parse::<SigningAlgorithm>();
+        let algorithm = algorithm
+            .map_err(|_| ConfigError::invalid("tokens.algorithm", &"must be ES256, EdDSA or RS256"))?;
         if self.audience.is_empty() {
             return Err(ConfigError::invalid("tokens.audience", &"must not be empty"));
         }
         let window = |key, millis| within(key, Duration::from_millis(millis), Duration::ZERO..=MAX_WINDOW);
+        let rotation = Duration::from_secs(self.key_rotation);
+        let rotation = within("tokens.key_rotation", rotation, Duration::ZERO..=TEN_YEARS)?;
+        let key_rotation = (!rotation.is_zero()).then_some(rotation);
+        let ahead =
+            within("tokens.key_publish_ahead", Duration::from_secs(self.key_publish_ahead), SECOND..=DAY)?;
+        let reload =
+            within("tokens.key_reload", Duration::from_secs(self.key_reload), SECOND..=MAX_KEY_RELOAD)?;
+        // What is short makes what hangs on it short as well: a key is known everywhere before it signs, whatever is set.
+        let key_publish_ahead = key_rotation.map_or(ahead, |rotation| ahead.min(rotation / 3));
         Ok(Tokens {
+            algorithm,
             access_ttl: within("tokens.access_ttl", Duration::from_secs(self.access_ttl), SECOND..=HOUR)?,
             audience: self.audience,
             retry_window: window("tokens.retry_window_ms", self.retry_window_ms)?,
             race_window: window("tokens.race_window_ms", self.race_window_ms)?,
             cookie_keep: window("tokens.cookie_keep_ms", self.cookie_keep_ms)?,
-            key_reload: within(
-                "tokens.key_reload",
-                Duration::from_secs(self.key_reload),
-                SECOND..=MAX_KEY_RELOAD,
-            )?,
+            key_reload: reload.min(key_publish_ahead / 3),
+            key_rotation,
+            key_publish_ahead,
         })
     }
 }

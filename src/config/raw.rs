@@ -50,6 +50,8 @@ pub(super) struct RawTokens {
     pub(super) race_window_ms: u64,
     pub(super) cookie_keep_ms: u64,
     pub(super) key_reload: u64,
+    pub(super) key_rotation: u64,
+    pub(super) key_publish_ahead: u64,
 }
 
 #[derive(Deserialize)]
@@ -183,6 +185,8 @@ impl Default for RawTokens {
             race_window_ms: 5_000,
             cookie_keep_ms: 5_000,
             key_reload: 30,
+            key_rotation: 7_776_000,
+            key_publish_ahead: 900,
         }
     }
 }

@@ -1,31 +1,34 @@
-//! Access tokens: JWTs of type `at+jwt` (RFC 9068), signed with ES256.
+//! Access tokens: JWTs of type `at+jwt` (RFC 9068), in the compact form of a JWS (RFC 7515).
+//!
+//! What is signed here is all that is verified here, so the reader is as narrow as the writer: three parts in unpadded
+//! base64url, a header of `typ`, `alg` and `kid`, and claims of which each has one type.
 
 use std::{sync::Arc, time::Duration};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use jsonwebtoken::{Algorithm, Header, Validation};
 use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use time::OffsetDateTime;
 
-use super::{
-    dpop::Thumbprint,
-    keyring::{KeyError, Keyring},
+use super::{dpop::Thumbprint, keyring::Keyring, signing_key::KeyError};
+use crate::domain::{
+    algorithm::SigningAlgorithm,
+    ids::{SessionId, UserId},
 };
-use crate::domain::ids::{SessionId, UserId};
 
 const TYPE: &str = "at+jwt";
 /// Longer than any token we make; checked before a byte is decoded.
 const MAX_LENGTH: usize = 8 * 1024;
 /// A key id is a SHA-256 in base64url (RFC 7638).
 const KEY_ID_LENGTH: usize = 43;
-/// How far ahead the clock of another node may be.
-const CLOCK_BUDGET: i64 = 5;
+/// How far ahead the clock of another node may be, in seconds.
+const CLOCK_BUDGET: u64 = 5;
+/// No token lives longer, whatever the configuration of the node that signed it.
+pub const MAX_TTL: Duration = Duration::from_hours(1);
 
 /// Makes and checks access tokens.
 pub struct AccessTokens {
     keyring: Arc<Keyring>,
-    validation: Validation,
     settings: AccessTokenSettings,
 }
 
@@ -79,6 +82,15 @@ pub enum TokenRefused {
     UnknownKey,
 }
 
+/// Whatever else a header may hold (`crit`, `jwk`, `jku`, `x5u`, `x5c`), it is none of ours.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Header {
+    typ: String,
+    alg: String,
+    kid: String,
+}
+
 #[derive(Serialize, Deserialize)]
 struct Claims {
     iss: String,
@@ -86,9 +98,9 @@ struct Claims {
     sub: String,
     sid: String,
     jti: String,
-    iat: i64,
-    exp: i64,
-    auth_time: i64,
+    iat: u64,
+    exp: u64,
+    auth_time: u64,
     roles: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     cnf: Option<Confirmation>,
@@ -105,13 +117,7 @@ impl AccessTokens {
     /// Tokens signed with the active key of a ring.
     #[must_use]
     pub fn new(keyring: Arc<Keyring>, settings: AccessTokenSettings) -> Self {
-        let mut validation = Validation::new(Algorithm::ES256);
-        validation.set_issuer(&[&settings.issuer]);
-        validation.set_audience(&[&settings.audience]);
-        validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
-        // The library would read the machine's clock; `verify` compares with the clock it is given.
-        validation.validate_exp = false;
-        Self { keyring, validation, settings }
+        Self { keyring, settings }
     }
 
     /// How long a token is good for.
@@ -133,9 +139,9 @@ impl AccessTokens {
     pub fn sign(&self, subject: &Subject, now: OffsetDateTime) -> Result<SecretString, KeyError> {
         let key = self.keyring.active(now)?;
         let header = Header {
-            typ: Some(TYPE.to_owned()),
-            kid: Some(key.kid().to_owned()),
-            ..Header::new(Algorithm::ES256)
+            typ: TYPE.to_owned(),
+            alg: key.algorithm().name().to_owned(),
+            kid: key.kid().to_owned(),
         };
         let claims = Claims {
             iss: self.settings.issuer.clone(),
@@ -143,24 +149,30 @@ impl AccessTokens {
             sub: subject.user_id.to_string(),
             sid: subject.session_id.to_string(),
             jti: uuid::Uuid::from_bytes(subject.token_id).simple().to_string(),
-            iat: now.unix_timestamp(),
+            iat: seconds(now),
             exp: round_up(now + self.settings.ttl),
-            auth_time: subject.auth_time.unix_timestamp(),
+            auth_time: seconds(subject.auth_time),
             roles: subject.roles.clone(),
             cnf: subject.jkt.map(|jkt| Confirmation { jkt: URL_SAFE_NO_PAD.encode(jkt) }),
         };
-        let token = jsonwebtoken::encode(&header, &claims, key.encoding()).map_err(|_| KeyError::Library)?;
-        Ok(token.into())
+        let signed = format!("{}.{}", encode(&header)?, encode(&claims)?);
+        let signature = URL_SAFE_NO_PAD.encode(key.sign(signed.as_bytes())?);
+        Ok(format!("{signed}.{signature}").into())
     }
 
-    /// Checks signature, key, type, issuer, audience and times (RFC 9068 §4, RFC 8725 §3).
+    /// Checks signature, key, algorithm, type, issuer, audience and times (RFC 9068 §4, RFC 8725 §3).
     ///
     /// # Errors
     /// [`TokenRefused`], which says only what a client needs to choose between refreshing and signing in.
     pub fn verify(&self, token: &SecretString, now: OffsetDateTime) -> Result<VerifiedToken, TokenRefused> {
         let claims = self.authentic_claims(token.expose_secret())?;
-        let now = now.unix_timestamp();
-        if claims.iat > now + CLOCK_BUDGET {
+        let now = seconds(now);
+        let for_us = claims.iss == self.settings.issuer && claims.aud == self.settings.audience;
+        let named = !claims.jti.is_empty();
+        // No node signs for longer, so what claims to live longer was not made by this program.
+        let lifetime = claims.exp.checked_sub(claims.iat).unwrap_or(u64::MAX);
+        let of_our_time = claims.iat <= now + CLOCK_BUDGET && lifetime <= MAX_TTL.as_secs() + 1;
+        if !(for_us && named && of_our_time) {
             return Err(TokenRefused::Invalid);
         }
         // To the second and without leeway: the node that signed is one of us.
@@ -175,27 +187,57 @@ impl AccessTokens {
         Ok(VerifiedToken { user_id, session_id, jkt })
     }
 
+    /// The claims of a token that one of our keys has signed, with the algorithm of that key.
     fn authentic_claims(&self, token: &str) -> Result<Claims, TokenRefused> {
-        let kid = key_id(token).ok_or(TokenRefused::Invalid)?;
-        // Only the keys of the ring are ever tried: `jwk`, `jku`, `x5u` and `x5c` in the header mean nothing.
-        let key = self.keyring.find(&kid).ok_or(TokenRefused::UnknownKey)?;
-        let decoded = jsonwebtoken::decode::<Claims>(token, key.decoding(), &self.validation);
-        Ok(decoded.map_err(|_| TokenRefused::Invalid)?.claims)
+        let Parts { header, signed, claims, signature } = parts(token).ok_or(TokenRefused::Invalid)?;
+        // Only the keys of the ring are ever tried, and the header chooses among them by name alone.
+        let key = self.keyring.find(&header.kid).ok_or(TokenRefused::UnknownKey)?;
+        if !key.public().verifies(&header.alg, signed, signature) {
+            return Err(TokenRefused::Invalid);
+        }
+        decode(claims).ok_or(TokenRefused::Invalid)
     }
 }
 
-/// The key that an access token says it was signed with; `None` for anything that is not an access token of ours.
-fn key_id(token: &str) -> Option<String> {
+/// A token that looks like one of ours.
+struct Parts<'a> {
+    header: Header,
+    signed: &'a str,
+    claims: &'a str,
+    signature: &'a str,
+}
+
+/// Takes a token apart; `None` for anything that is not an access token of ours. A fourth part would be in the third, whose
+/// dot is not base64url.
+fn parts(token: &str) -> Option<Parts<'_>> {
     if token.len() > MAX_LENGTH {
         return None;
     }
-    let header = jsonwebtoken::decode_header(token).ok()?;
-    let is_access_token = header
-        .typ
-        .as_deref()
-        .is_some_and(|typ| typ.eq_ignore_ascii_case(TYPE) || typ.eq_ignore_ascii_case("application/at+jwt"));
-    let acceptable = is_access_token && header.alg == Algorithm::ES256 && header.crit.is_none();
-    header.kid.filter(|kid| acceptable && kid.len() == KEY_ID_LENGTH)
+    let (signed, signature) = token.rsplit_once('.')?;
+    let (header, claims) = signed.split_once('.')?;
+    let header: Header = decode(header)?;
+    let of_our_type = [TYPE, "application/at+jwt"].iter().any(|typ| header.typ.eq_ignore_ascii_case(typ));
+    let base64url = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+    let well_named = header.kid.len() == KEY_ID_LENGTH && header.kid.bytes().all(base64url);
+    let known = header.alg.parse::<SigningAlgorithm>().is_ok();
+    (of_our_type && well_named && known).then_some(Parts { header, signed, claims, signature })
+}
+
+fn encode(part: &impl Serialize) -> Result<String, KeyError> {
+    Ok(URL_SAFE_NO_PAD.encode(serde_json::to_vec(part).map_err(|_| KeyError::Library)?))
+}
+
+/// One spelling only: neither padding nor spare bits. A member that is there twice is refused.
+fn decode<T: DeserializeOwned>(part: &str) -> Option<T> {
+    let json = URL_SAFE_NO_PAD.decode(part).ok()?;
+    // serde would fill a struct from an array as well.
+    json.starts_with(b"{").then_some(())?;
+    serde_json::from_slice(&json).ok()
+}
+
+/// Since 1970; nothing was signed before.
+fn seconds(time: OffsetDateTime) -> u64 {
+    time.unix_timestamp().try_into().unwrap_or(0)
 }
 
 fn thumbprint(text: &str) -> Option<Thumbprint> {
@@ -203,6 +245,6 @@ fn thumbprint(text: &str) -> Option<Thumbprint> {
 }
 
 /// `exp` has whole seconds. Rounded up, so that no client finds its token dead before `expiresIn` is over.
-fn round_up(time: OffsetDateTime) -> i64 {
-    time.unix_timestamp() + i64::from(time.nanosecond() > 0)
+fn round_up(time: OffsetDateTime) -> u64 {
+    seconds(time) + u64::from(time.nanosecond() > 0)
 }

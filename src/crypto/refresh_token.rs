@@ -54,6 +54,12 @@ impl OpenedToken {
         self.session_id
     }
 
+    /// The slot of the server secret that it was made under.
+    #[must_use]
+    pub fn slot(&self) -> u8 {
+        self.slot
+    }
+
     /// Its generation.
     #[must_use]
     pub fn generation(&self) -> u64 {
@@ -107,22 +113,24 @@ impl RefreshTokens {
     }
 
     /// Whether the token belongs to this session. Nothing may change state before this holds.
+    ///
+    /// The slot is the token's own: a session moves to a new secret as it rotates, and tokens of before are recognised for as
+    /// long as their secret is there.
     #[must_use]
     pub fn authenticates(&self, token: &OpenedToken, session: &Session) -> bool {
-        token.slot == session.slot
-            && token.session_id == session.id
+        token.session_id == session.id
             && self
-                .inner_mac(session, token.generation)
+                .inner_mac(session, token.slot, token.generation)
                 .is_some_and(|expected| matches(&expected, &token.inner))
     }
 
-    /// The token of one generation of a session, always the same one. `None` once the session has ended, or
-    /// when its server secret is gone.
+    /// The token of one generation of a session, under the slot of its row: always the same one. `None` once the session has
+    /// ended, or when its server secret is gone.
     #[must_use]
     pub fn issue(&self, session: &Session, generation: u64) -> Option<SecretString> {
-        let inner = self.inner_mac(session, generation)?;
+        let inner = self.inner_mac(session, session.slot, generation)?;
         let mut bytes = [0; BYTES];
-        bytes[..HEAD].copy_from_slice(&head(session, generation));
+        bytes[..HEAD].copy_from_slice(&head(session, session.slot, generation));
         bytes[HEAD..HEAD + MAC].copy_from_slice(&inner);
         let outer = mac(self.outer_key(session.slot)?, &bytes[..HEAD + MAC]);
         bytes[HEAD + MAC..].copy_from_slice(&outer);
@@ -135,7 +143,7 @@ impl RefreshTokens {
 
     /// The key binds every column that an edit of the row could use to move the session to another user, another
     /// delivery, another key or a longer life.
-    fn inner_mac(&self, session: &Session, generation: u64) -> Option<[u8; MAC]> {
+    fn inner_mac(&self, session: &Session, slot: u8, generation: u64) -> Option<[u8; MAC]> {
         let nonce = session.nonce.as_ref()?;
         let issuer_length = u64::try_from(self.issuer.len()).ok()?.to_be_bytes();
         let delivery = match session.delivery {
@@ -144,7 +152,7 @@ impl RefreshTokens {
         };
         let (bound, jkt) = session.jkt.map_or(([0], [0; 32]), |jkt| ([1], jkt));
         let key = self.secrets.derive(
-            session.slot,
+            slot,
             nonce.expose(),
             &[
                 INNER_LABEL,
@@ -159,13 +167,13 @@ impl RefreshTokens {
                 &session.absolute_expires_at.unix_timestamp_nanos().to_be_bytes(),
             ],
         )?;
-        Some(mac(&hmac::Key::new(hmac::HMAC_SHA256, &*key), &head(session, generation)))
+        Some(mac(&hmac::Key::new(hmac::HMAC_SHA256, &*key), &head(session, slot, generation)))
     }
 }
 
-fn head(session: &Session, generation: u64) -> [u8; HEAD] {
+fn head(session: &Session, slot: u8, generation: u64) -> [u8; HEAD] {
     let mut head = [0; HEAD];
-    head[0] = VERSION << 4 | session.slot;
+    head[0] = VERSION << 4 | slot;
     head[1..17].copy_from_slice(session.id.as_uuid().as_bytes());
     head[17..].copy_from_slice(&generation.to_be_bytes());
     head

@@ -6,8 +6,11 @@ use std::{collections::BTreeMap, str::FromStr};
 
 use aws_lc_rs::hkdf;
 use base64::{Engine, engine::general_purpose as alphabet};
+use secrecy::SecretString;
 use thiserror::Error;
 use zeroize::Zeroizing;
+
+use super::entropy::{Entropy, random};
 
 const MIN_BYTES: usize = 32;
 /// A slot is four bits of a refresh token.
@@ -21,6 +24,10 @@ pub type DerivedKey = Zeroizing<[u8; 32]>;
 /// Every session and every sealed signing key remembers the slot it was made under, so that a new secret can
 /// be put before an old one and take over as sessions end. As text: `SLOT:BASE64` separated by commas, the
 /// current one first; without a slot it is slot 0.
+///
+/// Slots are taken in turn, and after 15 comes 0. One that follows the current slot is staged: this node knows it before any
+/// node uses it.
+#[derive(Clone)]
 pub struct ServerSecrets {
     current: u8,
     by_slot: BTreeMap<u8, Zeroizing<Vec<u8>>>,
@@ -62,6 +69,56 @@ impl ServerSecrets {
     /// The slots that hold a secret.
     pub fn slots(&self) -> impl Iterator<Item = u8> {
         self.by_slot.keys().copied()
+    }
+
+    /// The slot that becomes current next, if its secret is there already.
+    #[must_use]
+    pub fn staged_slot(&self) -> Option<u8> {
+        Some(self.next_slot()).filter(|slot| self.by_slot.contains_key(slot))
+    }
+
+    fn next_slot(&self) -> u8 {
+        (self.current + 1) % (MAX_SLOT + 1)
+    }
+
+    /// With a new secret in the next slot, which is not used yet. `None` when the slot is taken.
+    #[must_use]
+    pub fn with_staged(&self, entropy: &dyn Entropy) -> Option<Self> {
+        if self.staged_slot().is_some() {
+            return None;
+        }
+        let mut by_slot = self.by_slot.clone();
+        by_slot.insert(self.next_slot(), Zeroizing::new(random::<MIN_BYTES>(entropy).to_vec()));
+        Some(Self { current: self.current, by_slot })
+    }
+
+    /// With the staged secret as the current one. `None` when none is staged.
+    #[must_use]
+    pub fn promoted(&self) -> Option<Self> {
+        Some(Self { current: self.staged_slot()?, by_slot: self.by_slot.clone() })
+    }
+
+    /// Without the secret of a slot: nothing that was made under it is trusted any more. `None` when it is the current one or
+    /// not there.
+    #[must_use]
+    pub fn without(&self, slot: u8) -> Option<Self> {
+        let mut by_slot = self.by_slot.clone();
+        (slot != self.current).then_some(())?;
+        by_slot.remove(&slot)?;
+        Some(Self { current: self.current, by_slot })
+    }
+
+    /// The secrets themselves, as text, for the one place where they are written down.
+    #[must_use]
+    pub fn expose(&self) -> SecretString {
+        let current = self.by_slot.get_key_value(&self.current);
+        let others = self.by_slot.iter().filter(|(slot, _)| **slot != self.current);
+        let entry = |(slot, secret): (&u8, &Zeroizing<Vec<u8>>)| {
+            Zeroizing::new(format!("{slot}:{}", alphabet::STANDARD.encode(secret)))
+        };
+        let entries: Vec<_> = current.into_iter().chain(others).map(entry).collect();
+        let texts: Vec<&str> = entries.iter().map(|entry| entry.as_str()).collect();
+        texts.join(",").into()
     }
 
     /// Derives a key from the secret of a slot (HKDF-SHA256, RFC 5869). `None` when the slot is empty.
@@ -138,6 +195,28 @@ mod tests {
         assert_ne!(key(0, b"salt", b"label"), key(0, b"tlas", b"label"));
         assert_eq!(key(2, b"salt", b"label"), None);
         assert_eq!(format!("{secrets:?}"), "ServerSecrets(slots [0, 1])");
+    }
+
+    #[test]
+    fn a_secret_is_staged_then_current_then_gone() {
+        let entropy = crate::crypto::entropy::OsEntropy;
+        let derived = |secrets: &ServerSecrets, slot| secrets.derive(slot, b"", &[b"label"]).map(|key| *key);
+        let one: ServerSecrets = ONE.parse().unwrap();
+        assert_eq!((one.staged_slot(), one.promoted().is_none()), (None, true));
+        let staged = one.with_staged(&entropy).unwrap();
+        assert_eq!((staged.current_slot(), staged.staged_slot()), (0, Some(1)));
+        assert!(staged.with_staged(&entropy).is_none());
+        let two = staged.promoted().unwrap();
+        assert_eq!((two.current_slot(), two.staged_slot()), (1, None), "the old one is not staged");
+        assert!(two.without(1).is_none() && two.without(2).is_none());
+        assert_eq!(derived(&two, 0), derived(&one, 0));
+        let text = two.expose();
+        let read: ServerSecrets = secrecy::ExposeSecret::expose_secret(&text).parse().unwrap();
+        assert_eq!((read.current_slot(), derived(&read, 1)), (1, derived(&staged, 1)));
+        let alone = read.without(0).unwrap();
+        assert_eq!(alone.slots().collect::<Vec<_>>(), [1]);
+        let last: ServerSecrets = format!("15:{ONE}").parse().unwrap();
+        assert_eq!(last.with_staged(&entropy).unwrap().staged_slot(), Some(0), "and around again");
     }
 
     #[test]

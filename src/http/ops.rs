@@ -5,16 +5,16 @@ use std::sync::Arc;
 use axum::{
     Json,
     extract::State,
-    http::{StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use serde_json::json;
 
 use super::Http;
-use crate::{auth::Health, graphql::error::cause_chain};
-
-/// Keys change rarely.
-const JWKS_CACHE: &str = "public, max-age=300";
+use crate::{
+    auth::{Health, keys::PublishedKeys},
+    graphql::error::cause_chain,
+};
 
 /// The process runs.
 pub(super) async fn healthz() -> Response {
@@ -41,9 +41,26 @@ pub(super) async fn readyz(State(http): State<Arc<Http>>) -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")], body).into_response()
 }
 
-/// The public keys that verify access tokens (RFC 7517 §5).
-pub(super) async fn jwks(State(http): State<Arc<Http>>) -> Response {
-    ([(header::CACHE_CONTROL, JWKS_CACHE)], Json(http.auth.keys().ring().jwks())).into_response()
+/// The public keys that verify access tokens (RFC 7517 §5), unless the client has them already (RFC 9110 §13.1.2).
+pub(super) async fn jwks(State(http): State<Arc<Http>>, headers: HeaderMap) -> Response {
+    let (PublishedKeys { json, etag }, keep_for) = http.auth.keys().published();
+    let validators = [
+        (header::CACHE_CONTROL, format!("public, max-age={}", keep_for.as_secs())),
+        (header::ETAG, etag.to_string()),
+    ];
+    if is_known(&headers, &etag) {
+        return (StatusCode::NOT_MODIFIED, validators).into_response();
+    }
+    (validators, [(header::CONTENT_TYPE, "application/json")], json.to_string()).into_response()
+}
+
+/// Whether the client has what the tag names. A proxy that compressed the answer has made the tag a weak one.
+fn is_known(headers: &HeaderMap, etag: &str) -> bool {
+    let named = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    named
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
 }
 
 /// The public schema as text, for tools that generate clients.

@@ -53,6 +53,17 @@ impl Origins {
     }
 }
 
+/// Cross-origin resource sharing for what is public anyway: everybody may read it, and nobody is known by it.
+pub(super) fn public_cors() -> CorsLayer {
+    const MAX_AGE: std::time::Duration = std::time::Duration::from_hours(2);
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::any())
+        .allow_methods([Method::GET, Method::HEAD])
+        .allow_headers([header::IF_NONE_MATCH])
+        .expose_headers([header::ETAG])
+        .max_age(MAX_AGE)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

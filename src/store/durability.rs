@@ -63,6 +63,8 @@ mod tests {
             user_id: UserId::from_uuid(Uuid::nil()),
             from: 7,
             to,
+            slot: 0,
+            replaced_slot: 0,
             rotated_at,
             retry_hash: None,
             now: NOON,

@@ -23,9 +23,13 @@ use crate::domain::{
 
 mod prune;
 mod row;
+mod slots;
 
-pub use self::prune::{end_all, prune};
 pub(super) use self::row::{reason_name, reason_named};
+pub use self::{
+    prune::{end_all, prune},
+    slots::{count_of_slot, end_of_slot},
+};
 
 use refresh_sessions::{Column, Entity};
 
@@ -74,6 +78,10 @@ pub struct Rotation<'a> {
     pub from: u64,
     /// The generation that it gets.
     pub to: u64,
+    /// The slot of the server secret that its new token is made under.
+    pub slot: u8,
+    /// The slot of the token that is replaced: a retry of this call will bring it again.
+    pub replaced_slot: u8,
     /// When the generation that it has arose.
     pub rotated_at: Option<OffsetDateTime>,
     /// The retry key of this call, hashed.
@@ -103,6 +111,8 @@ pub async fn rotate(store: &Store, rotation: &Rotation<'_>) -> Result<bool, Stor
         .into_query();
     let swap = Entity::update_many()
         .col_expr(Column::Generation, Expr::value(row::generation(rotation.to)))
+        .col_expr(Column::Slot, Expr::value(i16::from(rotation.slot)))
+        .col_expr(Column::PreviousSlot, Expr::value(i16::from(rotation.replaced_slot)))
         .col_expr(Column::RotatedAt, Expr::value(now))
         .col_expr(Column::LastUsedAt, Expr::value(now))
         .col_expr(Column::RetryHash, Expr::value(rotation.retry_hash.map(|hash| hash.to_vec())))

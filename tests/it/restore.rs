@@ -1,7 +1,7 @@
 //! A backup that was restored: the past does not come back to life.
 
 use crate::support::{
-    ALICE, TestApp,
+    ALICE, SECRET, TestApp,
     database::Database,
     process::{Server, keywheel_on, output_of},
 };
@@ -57,6 +57,22 @@ async fn a_restored_database_is_not_served_before_it_is_fenced() {
     // Every backup of before is older than the fence from now on.
     restore(&database).await;
     assert!(app.restart_with("database.restore_fence = 1\n").await.is_err());
+}
+
+/// It was revoked because somebody else has it; the backup is from before.
+#[tokio::test]
+async fn a_revoked_signing_key_does_not_come_back() {
+    let app = TestApp::start().await;
+    let stolen = app.sign_in(ALICE).await.access;
+    let kid = jsonwebtoken::decode_header(&stolen).unwrap().kid.unwrap();
+    back_up(app.database()).await;
+    app.custody("", SECRET).await.revoke(&kid).await.unwrap();
+    restore(app.database()).await;
+    fence(app.database(), "1");
+    let app = app.restart_with("database.restore_fence = 1\n").await.unwrap();
+    let published = app.client().get("/.well-known/jwks.json").await.text;
+    assert!(!published.contains(&kid), "{published}");
+    assert!(app.client().bearing(&app.sign_in(ALICE).await.access).is_signed_in().await);
 }
 
 #[tokio::test]

@@ -19,6 +19,8 @@ async fn rotate(app: &TestApp, session: &Session) -> bool {
         user_id: session.user_id,
         from,
         to: from + 1,
+        slot: 1,
+        replaced_slot: session.slot,
         rotated_at: session.chain.rotated_at,
         retry_hash: Some(&[7; 32]),
         now: keywheel::clock::Clock::now(&*app.clock),
@@ -32,7 +34,7 @@ async fn rotate(app: &TestApp, session: &Session) -> bool {
 async fn row(app: &TestApp) -> String {
     let retry_hash = app.database().hex("retry_hash");
     let row = format!(
-        "SELECT concat(generation, ' ', coalesce(rotated_at, 0), ' ', coalesce({retry_hash}, '-'), ' ', replays, ' ',
+        "SELECT concat(generation, ' ', slot, ' ', coalesce(previous_slot, -1), ' ', coalesce(rotated_at, 0), ' ', coalesce({retry_hash}, '-'), ' ', replays, ' ',
          last_used_at) FROM refresh_sessions"
     );
     app.sql_text(&format!("SELECT coalesce(({row}), 'none')")).await

@@ -12,7 +12,10 @@ pub(crate) mod surroundings;
 use std::{sync::Arc, time::Duration};
 
 use keywheel::{
-    app::{self, App, Surroundings},
+    app::{
+        self, App, Surroundings,
+        maintenance::{self, Custody},
+    },
     auth::accounts::NewAccount,
     config::{Config, Profile},
     domain::origin::Origin,
@@ -100,6 +103,27 @@ impl TestApp {
         (self.app, self.folder)
     }
 
+    /// Another server on the same database, with a secret of its own: it lives under the same clock.
+    pub(crate) async fn node(&self, settings: &str, secret: &str) -> anyhow::Result<App> {
+        App::build(&config_with(&self.database, settings, secret), self.surroundings()).await
+    }
+
+    /// Does what the server's worker does to the signing keys.
+    pub(crate) async fn turn_keys(&self) {
+        self.app.auth().keys().turn().await.unwrap();
+        self.app.auth().keys().reload().await.unwrap();
+    }
+
+    /// What an operator has to do with the signing keys.
+    pub(crate) async fn custody(&self, settings: &str, secret: &str) -> Custody {
+        let config = config_with(&self.database, settings, secret);
+        maintenance::keys(&config, &self.surroundings()).await.unwrap()
+    }
+
+    pub(crate) fn surroundings(&self) -> Surroundings {
+        Surroundings { clock: self.clock.clone(), entropy: self.entropy.clone() }
+    }
+
     /// A client without cookies that sends no `Origin`: an app on a phone.
     pub(crate) fn client(&self) -> Client {
         Client::new(self.app.router().clone())
@@ -163,6 +187,10 @@ impl Stopped {
 }
 
 pub(crate) fn config(database: &Database, settings: &str) -> Config {
+    config_with(database, settings, SECRET)
+}
+
+pub(crate) fn config_with(database: &Database, settings: &str, secret: &str) -> Config {
     let mut file = format!("database_url = \"{}\"\n{settings}", database.url());
     for cheap in CHEAP_HASHES {
         if !settings.contains(cheap.split(' ').next().unwrap()) {
@@ -170,7 +198,7 @@ pub(crate) fn config(database: &Database, settings: &str) -> Config {
             file.push('\n');
         }
     }
-    let secret = [("KEYWHEEL_SECRET".to_owned(), SECRET.to_owned())];
+    let secret = [("KEYWHEEL_SECRET".to_owned(), secret.to_owned())];
     Config::parse(&file, secret, Profile::Dev).unwrap()
 }
 

@@ -13,6 +13,7 @@ pub(in crate::store) struct Model {
     pub user_id: Uuid,
     pub nonce: Option<SecretBytes>,
     pub slot: i16,
+    pub previous_slot: Option<i16>,
     pub generation: i64,
     pub rotated_at: Option<i64>,
     pub retry_hash: Option<SecretBytes>,

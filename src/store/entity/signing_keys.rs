@@ -16,6 +16,7 @@ pub(in crate::store) struct Model {
     pub created_at: i64,
     pub retired_at: Option<i64>,
     pub active_from: i64,
+    pub token_ttl: i64,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

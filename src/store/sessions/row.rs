@@ -36,6 +36,7 @@ pub(super) fn to_row(session: &Session) -> entity::ActiveModel {
         user_id: Set(session.user_id.as_uuid()),
         nonce: Set(session.nonce.as_ref().map(|nonce| SecretBytes(nonce.expose().to_vec()))),
         slot: Set(i16::from(session.slot)),
+        previous_slot: Set(None),
         generation: Set(generation(session.chain.generation)),
         rotated_at: Set(session.chain.rotated_at.map(to_millis)),
         retry_hash: Set(session.chain.retry_hash.map(|hash| SecretBytes(hash.to_vec()))),
