@@ -13,7 +13,7 @@ use crate::support::{
 
 impl TestApp {
     /// A client without cookies that has a key.
-    fn prover(&self) -> Prover {
+    pub(crate) fn prover(&self) -> Prover {
         Prover::new(self.client(), self.clock.clone())
     }
 

@@ -13,7 +13,7 @@ use keywheel::telemetry::{LogFormat, subscriber};
 use serde_json::{Value, json};
 use tracing_subscriber::EnvFilter;
 
-use crate::support::{ALICE, PASSWORD, SECRET, TestApp, seconds};
+use crate::support::{ALICE, BOB, PASSWORD, SECRET, TestApp, seconds};
 
 thread_local! {
     /// Each test runs on one thread, so the log of a thread is the log of one test.
@@ -81,6 +81,9 @@ async fn no_secret_is_ever_logged_not_even_at_trace_level() {
     client.send(Method::POST, "/graphql", format!("not json {PASSWORD}")).await;
     client.get(&format!("/graphql?query={{me{{id}}}}&token={}", first.refresh)).await;
     app.client().bearing(&format!("{}x", second.access)).query("{ me { id } }").await;
+    secrets.extend(use_device_token(&app, new_password).await);
+    secrets.extend(use_proofs(&app).await);
+    client.query("{ auditEvents { nodes { action detail user { email } } } }").await.data();
     app.client().refresh(&format!("{}x", first.refresh)).await.unwrap_err();
     app.wait(seconds(60));
     app.client().refresh(&first.refresh).await.unwrap_err();
@@ -104,8 +107,41 @@ async fn no_secret_is_ever_logged_not_even_at_trace_level() {
             text.lines().find(|line| line.contains(piece)).unwrap()
         );
     }
-    assert!(!text.contains("kwr_") && !text.contains("eyJ") && !text.contains("$argon2"), "{text}");
+    assert!(!text.contains("kwr_") && !text.contains("kwd_") && !text.contains("eyJ"), "{text}");
+    assert!(!text.contains("$argon2"), "{text}");
     assert!(!text.contains(ALICE), "nor who it was about");
+}
+
+/// Signs in with a device token, and guesses with it until there is a limit; returns what must not be seen.
+async fn use_device_token(app: &TestApp, password: &str) -> Vec<String> {
+    let login = async |password: &str, token: Option<&str>| {
+        let input = json!({ "identifier": ALICE, "password": password, "deviceToken": token });
+        let query =
+            "mutation ($i: LoginInput!) { login(input: $i) { deviceToken refreshToken accessToken } }";
+        app.client().graphql(query, json!({ "i": input })).await
+    };
+    let signed_in = login(password, None).await.data()["login"].clone();
+    let token = signed_in["deviceToken"].as_str().unwrap().to_owned();
+    for _ in 0..25 {
+        login("guessed in vain 12", Some(&token)).await.code();
+    }
+    let rest = ["refreshToken", "accessToken"].map(|name| signed_in[name].as_str().unwrap().to_owned());
+    [token, "guessed in vain 12".to_owned()].into_iter().chain(rest).collect()
+}
+
+/// Uses a bound session rightly and wrongly; returns what must not be seen.
+async fn use_proofs(app: &TestApp) -> Vec<String> {
+    let (owner, thief) = (app.prover(), app.prover());
+    let tokens = owner.login(BOB).await;
+    assert!(owner.is_signed_in(&tokens.access).await);
+    thief.refresh(&tokens.refresh).await.unwrap_err();
+    app.client().refresh(&tokens.refresh).await.unwrap_err();
+    app.client().bearing(&tokens.access).query("{ me { id } }").await.code();
+    let proof = owner.proof(None);
+    owner.showing(&proof).refresh(&tokens.refresh).await.unwrap();
+    owner.showing(&proof).refresh(&tokens.refresh).await.unwrap_err();
+    let nonce = owner.nonce().unwrap();
+    vec![tokens.access, tokens.refresh, proof, nonce]
 }
 
 /// The same from outside, where every thread of the program writes into one log.
