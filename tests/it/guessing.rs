@@ -248,6 +248,17 @@ async fn beyond_the_budget_it_is_one_an_hour_and_no_more() {
 }
 
 #[tokio::test]
+async fn a_clock_that_was_ahead_closes_nothing_for_as_long_as_it_was() {
+    let app = TestApp::with(OPEN_ADDRESSES).await;
+    app.wait(hours(24 * 400));
+    guess(&app.client(), ALICE, 10).await;
+    app.clock.turn_back(hours(24 * 400));
+    assert_eq!(looked_at(&guess(&app.client(), ALICE, 5).await), 1, "one, and from then on as usual");
+    app.wait(hours(1));
+    assert_eq!(looked_at(&guess(&app.client(), ALICE, 5).await), 1);
+}
+
+#[tokio::test]
 async fn an_administrator_opens_an_account_again() {
     let app = TestApp::with(OPEN_ADDRESSES).await;
     guess(&app.client(), ALICE, 12).await;
