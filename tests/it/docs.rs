@@ -58,7 +58,9 @@ fn every_defence_names_its_test_and_its_place() {
         assert!(!named(cells[3]).is_empty(), "{}: no file", cells[0]);
         let proven = named(cells[4]).iter().any(|named| match named {
             Named::Test { .. } => true,
-            Named::File(file) => ["tests/web/", "fuzz/", "benches/"].iter().any(|home| file.starts_with(home)),
+            Named::File(file) => {
+                ["tests/web/", "fuzz/", "benches/"].iter().any(|home| file.starts_with(home))
+            }
         });
         assert!(proven, "{}: no test", cells[0]);
     }
@@ -73,12 +75,13 @@ fn links_lead_somewhere() {
         let text = project_file(&file);
         for target in links(&text) {
             count += 1;
-            let (path, anchor) = target.split_once('#').map_or((target, None), |(path, anchor)| (path, Some(anchor)));
+            let (path, anchor) =
+                target.split_once('#').map_or((target, None), |(path, anchor)| (path, Some(anchor)));
             let page = if path.is_empty() { PathBuf::from(&file) } else { resolve(&file, path) };
             if !root().join(&page).exists() {
                 wrong.push(format!("{file}: {target}"));
             } else if let Some(anchor) = anchor
-                && page.extension().is_some_and(|extension| extension == "md")
+                && has_extension(&page, "md")
                 && !anchors(&project_file(page.to_str().unwrap())).contains(anchor)
             {
                 wrong.push(format!("{file}: {target}: no such section"));
@@ -110,8 +113,13 @@ fn names_and_links_are_read_as_they_are_written() {
     for other in ["kwr_", "tokens.access_ttl", "Origin: null", "text/plain", "a b::c"] {
         assert_eq!(Named::read(other), None, "{other}");
     }
-    assert!(has_test("tests/it/docs.rs", "links_lead_somewhere") && !has_test("tests/it/docs.rs", "has_test"));
-    assert_eq!(links("[a](b.md#c) `[no](x)` [d](https://e)\n```\n[no](y)\n```\n[f](g \"h\")"), ["b.md#c", "g"]);
+    assert!(
+        has_test("tests/it/docs.rs", "links_lead_somewhere") && !has_test("tests/it/docs.rs", "has_test")
+    );
+    assert_eq!(
+        links("[a](b.md#c) `[no](x)` [d](https://e)\n```\n[no](y)\n```\n[f](g \"h\")"),
+        ["b.md#c", "g"]
+    );
     assert_eq!(anchors("# A `b` c-d, e!\n## X\n## X"), ["a-b-c-d-e", "x", "x-1"].map(String::from).into());
     assert_eq!(resolve("docs/adr/a.md", "../b.md"), Path::new("docs/b.md"));
 }
@@ -125,10 +133,13 @@ enum Named {
 
 impl Named {
     fn read(span: &str) -> Option<Self> {
-        let is_name = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+        let is_name = |text: &str| {
+            !text.is_empty()
+                && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+        };
         if let Some((file, function)) = span.split_once(": ") {
             let test = || Self::Test { file: file.to_owned(), function: function.to_owned() };
-            return (file.ends_with(".rs") && is_name(function)).then(test);
+            return (has_extension(file, "rs") && is_name(function)).then(test);
         }
         if let Some((module, function)) = span.rsplit_once("::") {
             let file = format!("tests/it/{}.rs", module.replace("::", "/"));
@@ -146,9 +157,12 @@ fn has_test(file: &str, function: &str) -> bool {
     let lines: Vec<&str> = text.lines().map(str::trim).collect();
     lines.iter().enumerate().any(|(at, line)| {
         let declared = line.trim_start_matches("async ").strip_prefix("fn ");
-        let attributes = lines[..at].iter().rev().take_while(|line| line.starts_with('#') || line.starts_with("//"));
+        let attributes =
+            lines[..at].iter().rev().take_while(|line| line.starts_with('#') || line.starts_with("//"));
         declared.and_then(|rest| rest.strip_prefix(function)).is_some_and(|rest| rest.starts_with('('))
-            && attributes.into_iter().any(|line| line.starts_with("#[test]") || line.starts_with("#[tokio::test"))
+            && attributes
+                .into_iter()
+                .any(|line| line.starts_with("#[test]") || line.starts_with("#[tokio::test"))
     })
 }
 
@@ -158,11 +172,15 @@ fn pages() -> Vec<String> {
     for folder in ["", "docs", "docs/adr", "fuzz"] {
         let Ok(entries) = fs::read_dir(root().join(folder)) else { continue };
         let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-        let pages = names.filter(|name| Path::new(name).extension().is_some_and(|extension| extension == "md"));
+        let pages = names.filter(|name| has_extension(name, "md"));
         found.extend(pages.map(|name| Path::new(folder).join(name).to_str().unwrap().to_owned()));
     }
     assert!(found.len() > 15, "{found:?}");
     found
+}
+
+fn has_extension(path: impl AsRef<Path>, wanted: &str) -> bool {
+    path.as_ref().extension().is_some_and(|extension| extension == wanted)
 }
 
 /// The lines outside of blocks of code.
@@ -182,7 +200,9 @@ fn code_spans(text: &str) -> Vec<&str> {
 /// The links to places in this project.
 fn links(text: &str) -> Vec<&str> {
     let words = prose(text).flat_map(|line| line.split('`').step_by(2));
-    let targets = words.flat_map(|piece| piece.split("](").skip(1)).filter_map(|rest| rest.split(&[')', ' '][..]).next());
+    let targets = words
+        .flat_map(|piece| piece.split("](").skip(1))
+        .filter_map(|rest| rest.split(&[')', ' '][..]).next());
     targets.filter(|target| !target.contains("://") && !target.starts_with("mailto:")).collect()
 }
 
@@ -204,7 +224,11 @@ fn anchors(text: &str) -> BTreeSet<String> {
     let headings = prose(text).filter(|line| line.starts_with('#'));
     headings
         .map(|line| {
-            let kept = line.trim_start_matches('#').trim().chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+            let kept = line
+                .trim_start_matches('#')
+                .trim()
+                .chars()
+                .filter(|c| c.is_alphanumeric() || " -_".contains(*c));
             let name = kept.collect::<String>().to_lowercase().replace(' ', "-");
             let times = seen.entry(name.clone()).and_modify(|times| *times += 1).or_insert(0_u32);
             if *times == 0 { name } else { format!("{name}-{times}") }
