@@ -207,12 +207,13 @@ fn impossible(rate: &Rate, now: i64) -> i64 {
     now.saturating_add(rate.longest()).saturating_add(CLOCKS_DIFFER)
 }
 
-/// [`Rate::take`] in SQL: `max(column, now) + refill`, and after a clock that was ahead, an empty bucket.
+/// [`Rate::take`] in SQL: `max(column, now) + refill`, and never emptier than empty. A guess beyond the budget takes what is not
+/// there; were that a debt, it would look like a clock that was ahead.
 fn one_less(column: Column, rate: &Rate, now: i64) -> SimpleExpr {
     let (refill, empty) = (rate.refill_millis(), now.saturating_add(rate.longest()));
-    let impossible = impossible(rate, now);
+    let no_token_left = now.saturating_add(rate.slack());
     Expr::case(Expr::col(column).lt(now), now.saturating_add(refill))
-        .case(Expr::col(column).gt(impossible), empty)
+        .case(Expr::col(column).gt(no_token_left), empty)
         .finally(Expr::col(column).add(refill))
         .into()
 }

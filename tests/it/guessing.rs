@@ -231,6 +231,34 @@ async fn thirty_days_see_fifty_guesses_and_then_one_an_hour_until_there_were_a_h
 }
 
 #[tokio::test]
+async fn beyond_the_budget_it_is_one_an_hour_and_no_more() {
+    let app = TestApp::with(OPEN_ADDRESSES).await;
+    let mut at_once = 0;
+    for _ in 0..24 {
+        at_once += looked_at(&guess(&app.client(), ALICE, 12).await);
+        app.wait(seconds(600));
+    }
+    // Half of the fifty at the pace of the short run; in these four hours two more beyond them, and not a third.
+    assert!((25..=27).contains(&at_once), "{at_once}");
+    for hour in 0..30 {
+        app.wait(hours(1));
+        assert_eq!(looked_at(&guess(&app.client(), ALICE, 5).await), 1, "{hour}");
+        app.wait(seconds(1));
+    }
+}
+
+#[tokio::test]
+async fn a_clock_that_was_ahead_closes_nothing_for_as_long_as_it_was() {
+    let app = TestApp::with(OPEN_ADDRESSES).await;
+    app.wait(hours(24 * 400));
+    guess(&app.client(), ALICE, 10).await;
+    app.clock.turn_back(hours(24 * 400));
+    assert_eq!(looked_at(&guess(&app.client(), ALICE, 5).await), 1, "one, and from then on as usual");
+    app.wait(hours(1));
+    assert_eq!(looked_at(&guess(&app.client(), ALICE, 5).await), 1);
+}
+
+#[tokio::test]
 async fn an_administrator_opens_an_account_again() {
     let app = TestApp::with(OPEN_ADDRESSES).await;
     guess(&app.client(), ALICE, 12).await;

@@ -12,6 +12,7 @@ mod cookies;
 mod crashes;
 mod databases;
 mod devices;
+mod docs;
 mod dpop;
 mod enumeration;
 mod faults;

@@ -177,6 +177,18 @@ async fn only_an_administrator_ends_the_sessions_of_another() {
     assert!(app.client().bearing(&root.access).is_signed_in().await);
 }
 
+/// The access token still names the role; the row has the last word.
+#[tokio::test]
+async fn a_role_that_was_taken_away_is_gone_at_once() {
+    let app = TestApp::start().await;
+    app.add_user("root@example.com", &["admin"]).await;
+    let (alice, root) = (app.sign_in(ALICE).await, app.sign_in("root@example.com").await);
+    let input = json!({ "input": { "scope": "ALL", "userId": alice.body["user"]["id"] } });
+    app.sql("UPDATE users SET roles = '[]' WHERE email = 'root@example.com'").await;
+    assert_eq!(app.client().bearing(&root.access).graphql(REVOKE, input).await.code(), "FORBIDDEN");
+    assert!(app.client().bearing(&alice.access).is_signed_in().await);
+}
+
 #[tokio::test]
 async fn a_node_is_seen_by_its_owner_and_by_administrators() {
     let app = TestApp::start().await;
