@@ -174,6 +174,16 @@ impl Limits {
         }
     }
 
+    /// Puts back what a guess took that was never looked at, since this server had no time for it.
+    pub(super) async fn was_not_looked_at(&self, charge: &Charge) {
+        self.was_right_from(charge);
+        if let Some((key, guessing)) = &charge.bucket
+            && let Err(error) = throttles::undo(&self.store, key, guessing).await
+        {
+            tracing::warn!(%error, "a guess that was not looked at stays counted");
+        }
+    }
+
     /// Notes a wrong guess; `true` when it was the one that closed the account to new devices.
     pub(super) async fn was_wrong(
         &self,

@@ -11,7 +11,11 @@ use super::{
     limits::{Charge, Target, canonical},
 };
 use crate::{
-    crypto::{device_token::DeviceId, entropy::random, hasher::Verdict},
+    crypto::{
+        device_token::DeviceId,
+        entropy::random,
+        hasher::{HasherError, Verdict},
+    },
     domain::{
         audit::{Action, Fact},
         origin::Origin,
@@ -136,12 +140,11 @@ impl Auth {
         let (target, charge) =
             self.charge(credential.as_ref().zip(device_id), &account, from_address).await?;
 
-        let verdict = match &credential {
-            Some(credential) => {
-                self.accounts.hasher.verify(offered, credential.password_hash.clone()).await?
-            }
-            None => self.accounts.hasher.verify_nothing(offered).await.map(|()| Verdict::Wrong)?,
+        let compared = match &credential {
+            Some(credential) => self.accounts.hasher.verify(offered, credential.password_hash.clone()).await,
+            None => self.accounts.hasher.verify_nothing(offered).await.map(|()| Verdict::Wrong),
         };
+        let verdict = self.unless_too_busy(compared, &charge).await?;
         match (credential, verdict) {
             (Some(credential), Verdict::Right { outdated }) => {
                 let renewed =
@@ -184,6 +187,18 @@ impl Auth {
         let (target, mut charge) = (Target::Account(account), from_address?);
         self.limits.guess_at(target, &mut charge).await?;
         Ok((target, charge))
+    }
+
+    /// Whoever floods the hashing queue must not use up the tries of those who cannot get in meanwhile.
+    pub(super) async fn unless_too_busy(
+        &self,
+        compared: Result<Verdict, HasherError>,
+        charge: &Charge,
+    ) -> Result<Verdict, AuthError> {
+        if compared.is_err() {
+            self.limits.was_not_looked_at(charge).await;
+        }
+        Ok(compared?)
     }
 
     async fn note_wrong(

@@ -97,7 +97,8 @@ impl Auth {
         let hash = credential.ok_or(AuthError::InvalidCredentials)?.password_hash;
         let mut charge = Charge::default();
         self.limits.guess_at(Target::CurrentPassword(user.id), &mut charge).await?;
-        if self.accounts.hasher.verify(current, hash.clone()).await? == Verdict::Wrong {
+        let compared = self.accounts.hasher.verify(current, hash.clone()).await;
+        if self.unless_too_busy(compared, &charge).await? == Verdict::Wrong {
             let rejected = Fact::new(Action::PasswordRejected, &request.origin).of(user.id);
             self.journal().write(rejected.with(caller.session.id)).await?;
             return Err(AuthError::InvalidCredentials);

@@ -129,6 +129,22 @@ pub async fn put_back(tx: &Tx, key: &Key, guessing: &Guessing) -> Result<(), Sto
     Ok(())
 }
 
+/// Puts one token back that was taken for nothing: the guess was never looked at.
+///
+/// # Errors
+/// When the database cannot.
+pub async fn undo(store: &Store, key: &Key, guessing: &Guessing) -> Result<(), StoreError> {
+    let (rate, budget) = (guessing.rate.refill_millis(), guessing.budget.refill_millis());
+    let undo = Entity::update_many()
+        .col_expr(Column::FullAt, Expr::col(Column::FullAt).sub(rate))
+        .col_expr(Column::BudgetFullAt, Expr::col(Column::BudgetFullAt).sub(budget))
+        .col_expr(Column::Failures, Expr::col(Column::Failures).sub(1))
+        .filter(Column::Name.eq(key.to_vec()))
+        .filter(Column::Failures.gt(0));
+    store.write_on(&store.relaxed, undo.into_query()).await?;
+    Ok(())
+}
+
 /// Forgets failures, and nothing else.
 ///
 /// # Errors

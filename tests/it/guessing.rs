@@ -323,3 +323,19 @@ async fn a_sensitive_change_needs_a_recent_sign_in() {
     let again = app.sign_in("root@example.com").await;
     app.client().bearing(&again.access).query(&revoke(alices_id)).await.data();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guess_that_was_not_looked_at_is_not_counted() {
+    let busy = "passwords.queue = 1\npasswords.workers = 1\npasswords.memory_kib = 32768\n";
+    let app = TestApp::with(&format!("{OPEN_ADDRESSES}{busy}")).await;
+    let mut guesses = tokio::task::JoinSet::new();
+    for i in 0..40 {
+        let client = app.client();
+        guesses.spawn(async move { try_login(&client, &format!("user{i}"), "guess", None).await.code() });
+    }
+    let answers = guesses.join_all().await;
+    let looked_at = answers.iter().filter(|code| *code == "INVALID_CREDENTIALS").count();
+    assert!(answers.iter().any(|code| code == "SERVICE_UNAVAILABLE"), "{answers:?}");
+    let counted = "SELECT count(*) FROM throttles WHERE failures = 1";
+    assert_eq!(app.database().number(counted).await, i64::try_from(looked_at).unwrap());
+}
