@@ -84,6 +84,9 @@ fn postgres(options: &mut ConnectOptions, timeout: Option<Duration>, patience: D
 
 /// A connection is tried when it is given back, and occupies its place in the pool meanwhile. One that has fallen silent,
 /// as when a firewall has forgotten it, must not do so for ever.
+///
+/// This does not cover all of it. The driver tries the connection once more after this (`return_to_pool` of sqlx-core 0.9.0),
+/// for as long as it takes: one that falls silent between the two keeps its place until the kernel gives it up.
 fn drop_the_silent<D: sqlx::Database>(pool: PoolOptions<D>, patience: Duration) -> PoolOptions<D> {
     pool.after_release(move |connection, _| {
         Box::pin(async move {
