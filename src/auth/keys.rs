@@ -12,7 +12,10 @@ use self::custody::{Custody, sealed};
 use super::error::Fault;
 pub use crate::crypto::keyring::PublishedKeys;
 use crate::{
-    crypto::{keyring::Keyring, signing_key::SigningKey},
+    crypto::{
+        keyring::Keyring,
+        signing_key::{KeyError, SigningKey},
+    },
     domain::key_schedule::{KeySchedule, ScheduledKey},
     store::signing_keys::{self, StoredKey},
 };
@@ -60,7 +63,8 @@ impl Keys {
     /// Takes over what other nodes and the command line have done to the keys.
     ///
     /// # Errors
-    /// When the database cannot answer, or none of its keys can be used; then the node goes on with those it has.
+    /// When the database cannot answer, or none of its keys can be used; then the node goes on with those it has, but for
+    /// those that were revoked.
     pub async fn reload(&self) -> Result<(), Fault> {
         let mut rows = readable(signing_keys::list(&self.custody.store).await?);
         if rows.iter().any(|row| row.token_ttl < self.custody.token_ttl) {
@@ -68,7 +72,17 @@ impl Keys {
             self.custody.note_token_ttl().await?;
             rows = readable(signing_keys::list(&self.custody.store).await?);
         }
-        Ok(self.ring.replace(self.custody.unseal_all(&rows, &self.ring.all()))?)
+        let known = self.ring.all();
+        let usable = self.custody.unseal_all(&rows, &known);
+        if usable.is_empty() {
+            // The heir of a revoked key may be sealed under a secret that this node was not given yet.
+            let all = readable(signing_keys::list_with_revoked(&self.custody.store).await?);
+            let revoked =
+                |key: &SigningKey| all.iter().any(|row| row.kid == key.kid() && row.revoked_at.is_some());
+            self.ring.replace(known.into_iter().filter(|key| !revoked(key)).collect())?;
+            return Err(KeyError::Missing.into());
+        }
+        Ok(self.ring.replace(usable)?)
     }
 
     /// Looks for keys that this node has not heard of, unless it has just done so. Whoever comes meanwhile waits for it.
