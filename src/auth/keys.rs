@@ -27,6 +27,8 @@ const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(1);
 pub struct Keys {
     custody: Custody,
     ring: Arc<Keyring>,
+    /// One at a time: who has read the rows before a revocation must not put the key back after another has taken it out.
+    reloading: Mutex<()>,
     /// When somebody last looked for an unknown key.
     looked_at: Mutex<Option<OffsetDateTime>>,
 }
@@ -45,7 +47,7 @@ impl Keys {
             SigningKey::unseal(&sealed(row), &custody.secrets)?;
         }
         let ring = Arc::new(Keyring::new(custody.unseal_all(&rows, &[]))?);
-        Ok(Self { custody, ring, looked_at: Mutex::default() })
+        Ok(Self { custody, ring, reloading: Mutex::default(), looked_at: Mutex::default() })
     }
 
     /// What signs and verifies.
@@ -66,6 +68,7 @@ impl Keys {
     /// When the database cannot answer, or none of its keys can be used; then the node goes on with those it has, but for
     /// those that were revoked.
     pub async fn reload(&self) -> Result<(), Fault> {
+        let _alone = self.reloading.lock().await;
         let mut rows = readable(signing_keys::list(&self.custody.store).await?);
         if rows.iter().any(|row| row.token_ttl < self.custody.token_ttl) {
             // Before any of them signs here: another node must not delete it too early.
