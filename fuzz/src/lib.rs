@@ -36,6 +36,7 @@ pub fn session() -> Session {
         user_id: UserId::new(NOW, &[8; 10]),
         nonce: Some(Nonce::new([9; 32])),
         slot: 1,
+        previous_slot: None,
         chain: Chain::default(),
         auth_epoch: 0,
         delivery: Delivery::Body,

@@ -12,7 +12,10 @@ use self::custody::{Custody, sealed};
 use super::error::Fault;
 pub use crate::crypto::keyring::PublishedKeys;
 use crate::{
-    crypto::{keyring::Keyring, signing_key::SigningKey},
+    crypto::{
+        keyring::Keyring,
+        signing_key::{KeyError, SigningKey},
+    },
     domain::key_schedule::{KeySchedule, ScheduledKey},
     store::signing_keys::{self, StoredKey},
 };
@@ -24,6 +27,8 @@ const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(1);
 pub struct Keys {
     custody: Custody,
     ring: Arc<Keyring>,
+    /// One at a time: who has read the rows before a revocation must not put the key back after another has taken it out.
+    reloading: Mutex<()>,
     /// When somebody last looked for an unknown key.
     looked_at: Mutex<Option<OffsetDateTime>>,
 }
@@ -42,7 +47,7 @@ impl Keys {
             SigningKey::unseal(&sealed(row), &custody.secrets)?;
         }
         let ring = Arc::new(Keyring::new(custody.unseal_all(&rows, &[]))?);
-        Ok(Self { custody, ring, looked_at: Mutex::default() })
+        Ok(Self { custody, ring, reloading: Mutex::default(), looked_at: Mutex::default() })
     }
 
     /// What signs and verifies.
@@ -60,15 +65,27 @@ impl Keys {
     /// Takes over what other nodes and the command line have done to the keys.
     ///
     /// # Errors
-    /// When the database cannot answer, or none of its keys can be used; then the node goes on with those it has.
+    /// When the database cannot answer, or none of its keys can be used; then the node goes on with those it has, but for
+    /// those that were revoked.
     pub async fn reload(&self) -> Result<(), Fault> {
+        let _alone = self.reloading.lock().await;
         let mut rows = readable(signing_keys::list(&self.custody.store).await?);
         if rows.iter().any(|row| row.token_ttl < self.custody.token_ttl) {
             // Before any of them signs here: another node must not delete it too early.
             self.custody.note_token_ttl().await?;
             rows = readable(signing_keys::list(&self.custody.store).await?);
         }
-        Ok(self.ring.replace(self.custody.unseal_all(&rows, &self.ring.all()))?)
+        let known = self.ring.all();
+        let usable = self.custody.unseal_all(&rows, &known);
+        if usable.is_empty() {
+            // The heir of a revoked key may be sealed under a secret that this node was not given yet.
+            let all = readable(signing_keys::list_with_revoked(&self.custody.store).await?);
+            let revoked =
+                |key: &SigningKey| all.iter().any(|row| row.kid == key.kid() && row.revoked_at.is_some());
+            self.ring.replace(known.into_iter().filter(|key| !revoked(key)).collect())?;
+            return Err(KeyError::Missing.into());
+        }
+        Ok(self.ring.replace(usable)?)
     }
 
     /// Looks for keys that this node has not heard of, unless it has just done so. Whoever comes meanwhile waits for it.

@@ -132,7 +132,12 @@ impl NotedRefusals {
     fn is_news(&self, session: SessionId, now: OffsetDateTime) -> bool {
         let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         noted.retain(|_, at| now - *at < QUIET);
-        noted.len() < MAX_NOTED && noted.insert(session, now).is_none()
+        // What is kept is the time of the fact, not of the last refusal: or who never stops would be written down once.
+        if noted.len() >= MAX_NOTED || noted.contains_key(&session) {
+            return false;
+        }
+        noted.insert(session, now);
+        true
     }
 }
 
@@ -164,5 +169,20 @@ impl From<ProofRefused> for AuthError {
 impl From<super::seen_proofs::Full> for Fault {
     fn from(_: super::seen_proofs::Full) -> Self {
         Self::TooManyProofs
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+
+    use super::*;
+
+    #[test]
+    fn whoever_never_stops_is_written_down_every_minute() {
+        let (noted, start) = (NotedRefusals::default(), datetime!(2030-01-02 12:00 UTC));
+        let session = SessionId::from_uuid(uuid::Uuid::from_bytes([1; 16]));
+        let facts = (0..300).filter(|n| noted.is_news(session, start + time::Duration::seconds(*n))).count();
+        assert_eq!(facts, 5);
     }
 }

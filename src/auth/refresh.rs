@@ -97,7 +97,9 @@ impl Auth {
         if let Some(ended) = session.ended {
             return Err(refusal_of_ended(token, session, ended.reason, user));
         }
-        if !self.refresh_tokens.authenticates(token, session) || session.delivery != request.channel {
+        let authentic = self.refresh_tokens.authenticates(token, session)
+            && self.refresh_tokens.may_go_on_from(token, session);
+        if !authentic || session.delivery != request.channel {
             return Err(AuthError::RefreshTokenInvalid);
         }
         let sender_proven = prove(session, request.proof)?;
@@ -191,6 +193,7 @@ impl Auth {
         session.chain = Chain { generation: to, rotated_at: Some(now), retry_hash, ..Chain::default() };
         session.last_used_at = now;
         session.slot = slot;
+        session.previous_slot = Some(replaced_slot);
         self.signed_in(session, user, access_token).map(Some)
     }
 

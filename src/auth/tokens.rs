@@ -69,6 +69,7 @@ impl Auth {
             user_id: user.id,
             nonce: Some(Nonce::new(random(&**self.entropy()))),
             slot: self.refresh_tokens.current_slot(),
+            previous_slot: None,
             chain: Chain::default(),
             auth_epoch: user.auth_epoch,
             delivery,

@@ -205,5 +205,8 @@ fn authentic(proof: &str) -> Option<(Claims, PublicKey)> {
 
 /// Strict: no padding, no other alphabet, no spare bits; no field twice, and each of its type.
 fn part<T: DeserializeOwned>(encoded: &str) -> Option<T> {
-    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(encoded).ok()?).ok()
+    let json = URL_SAFE_NO_PAD.decode(encoded).ok()?;
+    // serde would fill a struct from an array as well.
+    json.starts_with(b"{").then_some(())?;
+    serde_json::from_slice(&json).ok()
 }

@@ -18,7 +18,7 @@ pub struct Keyring(RwLock<Arc<Keys>>);
 /// The keys of one moment.
 #[derive(Debug)]
 struct Keys {
-    /// Never empty; the one that signs last comes first.
+    /// The one that signs last comes first. Empty once all that this node could use were revoked.
     keys: Vec<Arc<SigningKey>>,
     published: PublishedKeys,
 }
@@ -38,13 +38,16 @@ impl Keyring {
     /// # Errors
     /// [`KeyError::Missing`] without any key.
     pub fn new(keys: Vec<Arc<SigningKey>>) -> Result<Self, KeyError> {
+        if keys.is_empty() {
+            return Err(KeyError::Missing);
+        }
         Ok(Self(RwLock::new(Arc::new(Keys::new(keys)?))))
     }
 
-    /// Takes other keys in place of those it has.
+    /// Takes other keys in place of those it has. Without any it verifies nothing and signs nothing.
     ///
     /// # Errors
-    /// [`KeyError::Missing`] without any key; then it keeps those it has.
+    /// When a key cannot be published; then it keeps those it has.
     pub fn replace(&self, keys: Vec<Arc<SigningKey>>) -> Result<(), KeyError> {
         let keys = Arc::new(Keys::new(keys)?);
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = keys;
@@ -54,7 +57,7 @@ impl Keyring {
     /// The key that signs, by the rule of [`KeySchedule::signer`](crate::domain::key_schedule::KeySchedule::signer).
     ///
     /// # Errors
-    /// [`KeyError::Missing`], which cannot happen.
+    /// [`KeyError::Missing`] without any key.
     pub fn active(&self, now: OffsetDateTime) -> Result<Arc<SigningKey>, KeyError> {
         let keys = &self.now().keys;
         let begun = keys.iter().find(|key| key.active_from() <= now);
@@ -86,9 +89,6 @@ impl Keyring {
 
 impl Keys {
     fn new(mut keys: Vec<Arc<SigningKey>>) -> Result<Self, KeyError> {
-        if keys.is_empty() {
-            return Err(KeyError::Missing);
-        }
         keys.sort_by(|a, b| (b.active_from(), b.kid()).cmp(&(a.active_from(), a.kid())));
         let set = JwkSet { keys: keys.iter().map(|key| key.jwk().clone()).collect() };
         let json = serde_json::to_string(&set).map_err(|_| KeyError::Library)?;

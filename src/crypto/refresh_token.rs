@@ -124,6 +124,18 @@ impl RefreshTokens {
                 .is_some_and(|expected| matches(&expected, &token.inner))
     }
 
+    /// Whether an authentic token can be one that its session goes on from. With an old secret and the row somebody could make
+    /// tokens under a slot that the session has left, or never was in: such a token may only tell that there is a copy.
+    #[must_use]
+    pub fn may_go_on_from(&self, token: &OpenedToken, session: &Session) -> bool {
+        let slot = Some(token.slot);
+        token.generation.saturating_add(1) < session.chain.generation
+            || slot == Some(session.slot)
+            || slot == session.previous_slot
+            || slot == Some(self.secrets.current_slot())
+            || slot == self.secrets.staged_slot()
+    }
+
     /// The token of one generation of a session, under the slot of its row: always the same one. `None` once the session has
     /// ended, or when its server secret is gone.
     #[must_use]

@@ -22,6 +22,8 @@ pub struct Session {
     pub nonce: Option<Nonce>,
     /// Which server secret its tokens are derived from.
     pub slot: u8,
+    /// The slot of the token before the current one; `None` until there is one.
+    pub previous_slot: Option<u8>,
     /// Where its refresh token stands.
     pub chain: Chain,
     /// The user's epoch at sign-in; another epoch means that all sessions from before are over.

@@ -24,6 +24,7 @@ mod http;
 mod jwks;
 mod keys;
 mod layering;
+mod leaks;
 mod limits;
 mod logs;
 mod model;

@@ -19,9 +19,9 @@ use crate::support::{
 
 // In two pieces, so that nobody copies one that works.
 const NEW: &str = concat!("APrHsLk0K0iSZ8N0Aup/bh", "RjsLTJMX8cyhNqIeJ2Hv0=");
-const INVALID: &str = "REFRESH_TOKEN_INVALID";
+pub(super) const INVALID: &str = "REFRESH_TOKEN_INVALID";
 
-fn before() -> String {
+pub(super) fn before() -> String {
     format!("0:{SECRET}")
 }
 
@@ -29,7 +29,7 @@ fn staged() -> String {
     format!("0:{SECRET},1:{NEW}")
 }
 
-fn promoted() -> String {
+pub(super) fn promoted() -> String {
     format!("1:{NEW},0:{SECRET}")
 }
 
@@ -37,7 +37,7 @@ fn after() -> String {
     format!("1:{NEW}")
 }
 
-fn client(node: &App) -> Client {
+pub(super) fn client(node: &App) -> Client {
     Client::new(node.router().clone())
 }
 

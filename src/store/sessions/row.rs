@@ -36,7 +36,7 @@ pub(super) fn to_row(session: &Session) -> entity::ActiveModel {
         user_id: Set(session.user_id.as_uuid()),
         nonce: Set(session.nonce.as_ref().map(|nonce| SecretBytes(nonce.expose().to_vec()))),
         slot: Set(i16::from(session.slot)),
-        previous_slot: Set(None),
+        previous_slot: Set(session.previous_slot.map(i16::from)),
         generation: Set(generation(session.chain.generation)),
         rotated_at: Set(session.chain.rotated_at.map(to_millis)),
         retry_hash: Set(session.chain.retry_hash.map(|hash| SecretBytes(hash.to_vec()))),
@@ -82,6 +82,10 @@ impl TryFrom<entity::Model> for Session {
             user_id: UserId::from_uuid(row.user_id),
             nonce,
             slot: row.slot.try_into().map_err(|_| corrupt("slot"))?,
+            previous_slot: row
+                .previous_slot
+                .map(|slot| slot.try_into().map_err(|_| corrupt("previous_slot")))
+                .transpose()?,
             chain: Chain {
                 generation: row.generation.try_into().map_err(|_| corrupt("generation"))?,
                 rotated_at: row.rotated_at.map(time).transpose()?,

@@ -197,12 +197,17 @@ async fn a_field_that_is_there_twice_is_refused() {
     let (header, claims) =
         (prover.signer.header().to_string(), prover.claims(Some(&tokens.access)).to_string());
     let twice = |text: &str, field: &str| text.replacen('{', &format!("{{{field},"), 1);
+    // The values of the claims, as a struct is written without its names.
+    let in_order = |claims: &Value| {
+        json!(["jti", "htm", "htu", "iat", "ath", "nonce"].map(|name| &claims[name])).to_string()
+    };
     for (header, claims) in [
         (twice(&header, "\"alg\":\"none\""), claims.clone()),
         (twice(&header, "\"typ\":\"dpop+jwt\""), claims.clone()),
         (header.clone(), twice(&claims, "\"htm\":\"GET\"")),
         (header.clone(), format!("{claims}{{}}")),
         (header.clone(), format!("[{claims}]")),
+        (header.clone(), in_order(&prover.claims(Some(&tokens.access)))),
         (header, String::new()),
     ] {
         let proof = prover.signer.sign_text(&header, &claims);
