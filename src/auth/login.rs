@@ -46,8 +46,10 @@ pub struct Login {
 pub async fn login(auth: &Auth, request: Login) -> Result<SignedIn, AuthError> {
     let answer_at = Instant::now() + auth.settings.failure_floor;
     let outcome = sign_in(auth, request).await;
-    // By a timer, so that what a failure is about cannot be told from how long it takes.
-    if matches!(outcome, Err(AuthError::InvalidCredentials)) && auth.settings.failure_floor > Duration::ZERO {
+    // By a timer, so that what a failure is about cannot be told from how long it takes. A refusal by a limit may come after
+    // the account was looked up: whoever provokes it would learn which accounts there are, and no limit would count that.
+    let tells = matches!(outcome, Err(AuthError::InvalidCredentials | AuthError::RateLimited { .. }));
+    if tells && auth.settings.failure_floor > Duration::ZERO {
         sleep_until(answer_at).await;
     }
     outcome

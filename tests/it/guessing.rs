@@ -1,6 +1,9 @@
 //! Guessing: what an attacker with many requests, addresses and accounts gets to try, and that the owner is not in the way.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use axum::http::Method;
 use serde_json::json;
@@ -338,4 +341,22 @@ async fn a_guess_that_was_not_looked_at_is_not_counted() {
     assert!(answers.iter().any(|code| code == "SERVICE_UNAVAILABLE"), "{answers:?}");
     let counted = "SELECT count(*) FROM throttles WHERE failures = 1";
     assert_eq!(app.database().number(counted).await, i64::try_from(looked_at).unwrap());
+}
+
+/// Only the lower bound is certain; it is also the one that matters: the timer decides, not the account.
+#[tokio::test]
+async fn no_refusal_of_a_sign_in_comes_before_the_floor() {
+    let app = TestApp::with("passwords.failure_floor_ms = 200\nlimits.address_burst = 1\n").await;
+    let made_up = "kwd_EAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+    for (name, device, code) in [
+        (ALICE, None, "INVALID_CREDENTIALS"),
+        (ALICE, None, "RATE_LIMITED"),
+        // With a device token the account is looked up, whatever the address did.
+        (ALICE, Some(made_up), "RATE_LIMITED"),
+        ("nobody@example.com", Some(made_up), "RATE_LIMITED"),
+    ] {
+        let began = Instant::now();
+        assert_eq!(try_login(&app.client(), name, "wrong", device).await.code(), code);
+        assert!(began.elapsed() >= Duration::from_millis(200), "{name} {device:?}");
+    }
 }
