@@ -233,14 +233,15 @@ impl Limits {
         }
     }
 
-    /// A known device has a bucket of its own: nobody else can empty it.
+    /// A known device has a bucket of its own: nobody else can empty it. Whoever stole its token can guess with it, but not
+    /// for ever: after too many failures the device is like any other.
     fn guessing(&self, target: Target<'_>) -> Guessing {
         let account = self.settings.account;
         match target {
             Target::Account(_) | Target::CurrentPassword(_) => account,
             Target::Device(..) => {
                 let rate = self.settings.device;
-                Guessing { rate, budget: rate, beyond_budget: Duration::ZERO, most_failures: i32::MAX }
+                Guessing { rate, budget: rate, beyond_budget: Duration::ZERO, ..account }
             }
         }
     }

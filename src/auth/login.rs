@@ -114,7 +114,7 @@ struct Proven {
     user: User,
     /// The hash that the user has now.
     password_hash: SecretString,
-    /// The device that was recognised.
+    /// The device that was recognised, and paid from its own bucket.
     device_id: Option<DeviceId>,
     /// What the guess took from the limits.
     charge: Charge,
@@ -153,6 +153,8 @@ impl Auth {
                     if outdated { self.renew_hash(&credential, guess.password).await } else { None };
                 let Credential { user, password_hash } = credential;
                 let password_hash = renewed.unwrap_or(password_hash);
+                // A device that had to pay like any other, and knew the password, begins anew.
+                let device_id = device_id.filter(|_| matches!(target, Target::Device(..)));
                 Ok(Proven { user, password_hash, device_id, charge })
             }
             (credential, Verdict::Wrong | Verdict::Right { .. }) => {

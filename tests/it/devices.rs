@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::{
     guessing::{LOGIN, OPEN_ADDRESSES, device_token, guess, try_login},
-    support::{ALICE, BOB, PASSWORD, TestApp, seconds},
+    support::{ALICE, BOB, PASSWORD, TestApp, process::keywheel_on, seconds},
 };
 
 #[tokio::test]
@@ -30,6 +30,31 @@ async fn a_device_token_is_no_password_and_runs_out_like_one() {
     for token in [known.as_str(), "kwd_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "", "nonsense"] {
         assert_eq!(with_device(BOB, PASSWORD, token).await, "RATE_LIMITED", "{token}");
     }
+}
+
+#[tokio::test]
+async fn a_stolen_device_token_is_good_for_a_hundred_guesses_and_no_more() {
+    let app = TestApp::with(OPEN_ADDRESSES).await;
+    let known = device_token(&app, ALICE).await;
+    // What the device does not pay for, nobody does.
+    app.sql("UPDATE throttles SET failures = 100").await;
+    let mut evaluated = 0;
+    for i in 0..150 {
+        let reply = try_login(&app.client(), ALICE, &format!("wrong {i}"), Some(&known)).await;
+        evaluated += usize::from(reply.code() == "INVALID_CREDENTIALS");
+        app.wait(seconds(180));
+    }
+    assert_eq!(evaluated, 100);
+    assert_eq!(try_login(&app.client(), ALICE, PASSWORD, Some(&known)).await.code(), "RATE_LIMITED");
+
+    // Once the owner has shown to know the password, the device is known again, under another name.
+    let opened = keywheel_on(app.database(), &["user", "unlock", ALICE]).output().unwrap();
+    assert!(opened.status.success(), "{opened:?}");
+    let reply = try_login(&app.client(), ALICE, PASSWORD, Some(&known)).await;
+    let renewed = reply.data()["login"]["deviceToken"].as_str().unwrap().to_owned();
+    guess(&app.client(), ALICE, 30).await;
+    assert_eq!(try_login(&app.client(), ALICE, PASSWORD, Some(&known)).await.code(), "RATE_LIMITED");
+    try_login(&app.client(), ALICE, PASSWORD, Some(&renewed)).await.data();
 }
 
 #[tokio::test]
