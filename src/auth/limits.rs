@@ -246,10 +246,13 @@ impl Limits {
         }
     }
 
+    /// All under which wrong guesses at an account can close something to its owner.
     fn names_of(&self, user: &User) -> Vec<Key> {
         let email = user.email.as_ref().map(|email| email.as_str().to_owned());
         let username = user.username.as_ref().map(Username::key);
-        [email, username].iter().flatten().map(|name| self.name(Target::Account(name))).collect()
+        let names = [email, username];
+        let accounts = names.iter().flatten().map(|name| Target::Account(name));
+        accounts.chain([Target::CurrentPassword(user.id)]).map(|target| self.name(target)).collect()
     }
 
     fn name(&self, target: Target<'_>) -> Key {
