@@ -11,6 +11,7 @@ use crate::{
         audit::Event,
         ids::{EventId, UserId},
         invalid::Invalid,
+        origin::Origin,
         session::Session,
         user::User,
     },
@@ -86,10 +87,13 @@ impl Auth {
         let user = |id: Option<UserId>| users.iter().find(|user| Some(user.id) == id).cloned();
         Ok(events
             .into_iter()
-            .map(|event| {
+            .map(|mut event| {
                 let (owner, actor) = (user(event.fact.user_id), event.fact.actor_id);
-                // Who an administrator is, is not everybody's business.
+                // Who an administrator is, and where, is not everybody's business.
                 let known = actor == Some(caller.user.id) || caller.may(Permission::UsersRead);
+                if actor.is_some() && !known {
+                    event.fact.origin = Origin::default();
+                }
                 let session = sessions.iter().find(|session| Some(session.id) == event.fact.session_id);
                 Entry { user: owner, session: session.cloned(), actor: user(actor.filter(|_| known)), event }
             })

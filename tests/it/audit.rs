@@ -155,6 +155,9 @@ async fn only_auditors_see_others() {
     let seen = nodes(&events(&app.client().bearing(&again.access), "").await);
     assert_eq!(seen[1]["reason"], "REVOKED_BY_ADMIN");
     assert_eq!(seen[1]["actor"], Value::Null);
+    // Nor where, or with what: that would be a way to find out.
+    assert_eq!((&seen[1]["ipAddress"], &seen[1]["userAgent"]), (&Value::Null, &Value::Null));
+    assert!(bobs[0]["ipAddress"].is_string());
     let node = async |client: &Client| {
         let query = format!("{{ node(id: {}) {{ __typename id }} }}", bobs[0]["id"]);
         client.query(&query).await.data()["node"].clone()
