@@ -61,14 +61,16 @@ async fn exchange(auth: &Auth, request: Refresh) -> Result<SignedIn, AuthError> 
     // Garbage ends here, before the database hears of it.
     let token = auth.refresh_tokens.open(&request.token).ok_or(AuthError::RefreshTokenInvalid)?;
 
-    auth.limits.refresh(token.session_id())?;
-
     let mut unused = request.proof;
-    for _ in 0..TRIES {
+    for attempt in 0..TRIES {
         let (session, user) =
             sessions::find(auth.store(), token.session_id()).await?.ok_or(AuthError::RefreshTokenInvalid)?;
         let admitted = auth.admit(&token, &request, &session, &user);
         let sender_proven = auth.noted(admitted, &session, &request.origin).await?;
+        // Only what the session's own client can send counts for it: others could keep it waiting.
+        if attempt == 0 {
+            auth.limits.refresh(session.id)?;
+        }
         if sender_proven && let Some(proof) = unused.take() {
             let outcome = proof::use_up(auth.store(), &proof).await;
             auth.noted(outcome, &session, &request.origin).await?;

@@ -92,3 +92,14 @@ async fn what_was_typed_cannot_be_read_from_what_is_counted() {
         assert_eq!(app.database().number(&named).await, 0);
     }
 }
+
+#[tokio::test]
+async fn a_thief_without_the_key_does_not_keep_the_owner_waiting() {
+    let app = TestApp::with("limits.refresh_burst = 3\n").await;
+    let (owner, thief) = (app.prover(), app.prover());
+    let tokens = owner.login(ALICE).await;
+    for _ in 0..10 {
+        assert_eq!(thief.refresh(&tokens.refresh).await.unwrap_err(), "DPOP_PROOF_INVALID");
+    }
+    owner.refresh(&tokens.refresh).await.unwrap();
+}
