@@ -58,6 +58,7 @@ pub enum SlotRole {
 /// # Errors
 /// When there is no secret or no free slot, the database cannot be opened, or the file cannot be written.
 pub async fn rotate(config: &Config, surroundings: &Surroundings, stage: bool) -> anyhow::Result<Written> {
+    let _alone = one_at_a_time(config)?;
     let secrets = server_secrets(config)?;
     let store = maintenance::open(config).await?;
     let added = secrets.with_staged(&*surroundings.entropy);
@@ -90,6 +91,7 @@ pub async fn retire(
     slot: u8,
     end_sessions: bool,
 ) -> anyhow::Result<(Written, u64)> {
+    let _alone = one_at_a_time(config)?;
     let secrets = server_secrets(config)?;
     if slot == secrets.current_slot() {
         bail!("slot {slot} is the current one: run `keywheel secret rotate` first");
@@ -120,6 +122,18 @@ pub async fn retire(
     let written = write(config, &remaining, slot)?;
     note(store, surroundings, slot, SecretChange::Retired).await?;
     Ok((written, ended))
+}
+
+/// Of two commands that change the file, the second waits, and finds what the first has made: otherwise the secret of one of
+/// them would be lost, and with it whatever a server made under it meanwhile. Let go when what is returned is dropped.
+fn one_at_a_time(config: &Config) -> anyhow::Result<Option<File>> {
+    let (None, Some(path)) = (&config.secret, &config.secret_file) else { return Ok(None) };
+    let context = || format!("secret_file: cannot lock the folder of {}", path.display());
+    // The folder, since the file is replaced.
+    let real = fs::canonicalize(path).with_context(context)?;
+    let folder = File::open(real.parent().unwrap_or(Path::new("/"))).with_context(context)?;
+    folder.lock().with_context(context)?;
+    Ok(Some(folder))
 }
 
 /// Afterwards: what is written down has happened.

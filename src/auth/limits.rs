@@ -168,7 +168,7 @@ impl Limits {
     }
 
     /// Puts back what a right guess took from its address. When the answer is certain, since it cannot be undone.
-    pub(super) fn was_right_from(&self, charge: &Charge) {
+    pub(super) fn put_back_to_address(&self, charge: &Charge) {
         if let Some(address) = charge.address.filter(|_| self.settings.enabled) {
             self.addresses.put_back_guess(address);
         }
@@ -176,7 +176,7 @@ impl Limits {
 
     /// Puts back what a guess took that was never looked at, since this server had no time for it.
     pub(super) async fn was_not_looked_at(&self, charge: &Charge) {
-        self.was_right_from(charge);
+        self.put_back_to_address(charge);
         if let Some((key, guessing)) = &charge.bucket
             && let Err(error) = throttles::undo(&self.store, key, guessing).await
         {

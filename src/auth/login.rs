@@ -74,7 +74,7 @@ async fn sign_in(auth: &Auth, request: Login) -> Result<SignedIn, AuthError> {
                 auth.limits.was_right(&tx, spent, owner).await
             })
             .await?;
-        auth.limits.was_right_from(&charge);
+        auth.limits.put_back_to_address(&charge);
         return Err(AuthError::AccountBlocked);
     }
     let session = auth.new_session(&user, delivery, device, proof.as_ref());
@@ -93,7 +93,7 @@ async fn sign_in(auth: &Auth, request: Login) -> Result<SignedIn, AuthError> {
         })
         .await?;
 
-    auth.limits.was_right_from(&charge);
+    auth.limits.put_back_to_address(&charge);
     auth.end_replaced(&session, replaced_cookie).await;
     let device_id = device_id.unwrap_or_else(|| random(&**auth.entropy()));
     let device_token = auth.device_tokens.issue(device_id, user.id, &password_hash);
@@ -181,7 +181,7 @@ impl Auth {
                 Ok(()) => {
                     // A wrong password costs its address nothing then: only this device can guess in this way.
                     if let Ok(unused) = from_address {
-                        self.limits.was_right_from(&unused);
+                        self.limits.put_back_to_address(&unused);
                     }
                     return Ok((target, charge));
                 }

@@ -3,7 +3,7 @@
 use std::{
     os::unix::fs::{PermissionsExt, symlink},
     path::Path,
-    process::Command,
+    process::{Command, Stdio},
 };
 
 use keywheel::app::{self, App, secrets::Written};
@@ -317,6 +317,18 @@ fn a_file_is_rewritten_for_its_owner_alone() {
         assert_eq!(mode(&folder.path().join("secret")), after);
         assert_eq!(files(), before_files, "nothing is left beside it");
     }
+}
+
+#[test]
+fn of_several_changes_at_once_none_is_lost() {
+    let folder = TempDir::new().unwrap();
+    output_of(&mut keywheel(folder.path(), &["migrate"]));
+    write_secret(&folder, 0o600);
+    let changes: Vec<_> = (0..4)
+        .map(|_| with_file(&folder, &["secret", "rotate"]).stdout(Stdio::null()).spawn().unwrap())
+        .collect();
+    assert!(changes.into_iter().all(|mut change| change.wait().unwrap().success()));
+    assert_eq!(slots(&folder).len(), 5);
 }
 
 #[test]
