@@ -4,6 +4,7 @@ pub mod device_token;
 pub mod dpop;
 pub mod entropy;
 pub mod hasher;
+mod jose;
 pub mod jwt;
 pub mod keyring;
 pub mod refresh_token;

@@ -9,13 +9,13 @@ mod target;
 use aws_lc_rs::constant_time;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::Deserialize;
 use thiserror::Error;
 use time::OffsetDateTime;
 use url::Url;
 
 use self::{key::PublicKey, nonce::Nonces, target::Target};
-use super::{secret::ServerSecrets, sha256};
+use super::{jose::read_part, secret::ServerSecrets, sha256};
 
 /// How a proof may be signed. `EdDSA` and `Ed25519` are two names of one algorithm (RFC 9864 §2.2).
 pub const ALGORITHMS: [&str; 3] = ["ES256", "EdDSA", "Ed25519"];
@@ -197,16 +197,8 @@ fn authentic(proof: &str) -> Option<(Claims, PublicKey)> {
     }
     let (message, signature) = proof.rsplit_once('.')?;
     let (header, claims) = message.split_once('.')?;
-    let header: Header = part(header)?;
+    let header: Header = read_part(header)?;
     let key = header.jwk.for_algorithm(&header.alg)?;
-    let claims: Claims = part(claims)?;
+    let claims: Claims = read_part(claims)?;
     (header.typ == TYPE && key.verifies(message, signature)).then_some((claims, key))
-}
-
-/// Strict: no padding, no other alphabet, no spare bits; no field twice, and each of its type.
-fn part<T: DeserializeOwned>(encoded: &str) -> Option<T> {
-    let json = URL_SAFE_NO_PAD.decode(encoded).ok()?;
-    // serde would fill a struct from an array as well.
-    json.starts_with(b"{").then_some(())?;
-    serde_json::from_slice(&json).ok()
 }

@@ -7,10 +7,10 @@ use std::{sync::Arc, time::Duration};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::{dpop::Thumbprint, keyring::Keyring, signing_key::KeyError};
+use super::{dpop::Thumbprint, jose::read_part, keyring::Keyring, signing_key::KeyError};
 use crate::domain::{
     algorithm::SigningAlgorithm,
     ids::{SessionId, UserId},
@@ -195,7 +195,7 @@ impl AccessTokens {
         if !key.public().verifies(&header.alg, signed, signature) {
             return Err(TokenRefused::Invalid);
         }
-        decode(claims).ok_or(TokenRefused::Invalid)
+        read_part(claims).ok_or(TokenRefused::Invalid)
     }
 }
 
@@ -215,7 +215,7 @@ fn parts(token: &str) -> Option<Parts<'_>> {
     }
     let (signed, signature) = token.rsplit_once('.')?;
     let (header, claims) = signed.split_once('.')?;
-    let header: Header = decode(header)?;
+    let header: Header = read_part(header)?;
     let of_our_type = [TYPE, "application/at+jwt"].iter().any(|typ| header.typ.eq_ignore_ascii_case(typ));
     let base64url = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
     let well_named = header.kid.len() == KEY_ID_LENGTH && header.kid.bytes().all(base64url);
@@ -225,14 +225,6 @@ fn parts(token: &str) -> Option<Parts<'_>> {
 
 fn encode(part: &impl Serialize) -> Result<String, KeyError> {
     Ok(URL_SAFE_NO_PAD.encode(serde_json::to_vec(part).map_err(|_| KeyError::Library)?))
-}
-
-/// One spelling only: neither padding nor spare bits. A member that is there twice is refused.
-fn decode<T: DeserializeOwned>(part: &str) -> Option<T> {
-    let json = URL_SAFE_NO_PAD.decode(part).ok()?;
-    // serde would fill a struct from an array as well.
-    json.starts_with(b"{").then_some(())?;
-    serde_json::from_slice(&json).ok()
 }
 
 /// Since 1970; nothing was signed before.
