@@ -136,6 +136,11 @@ async fn connections_that_fell_silent_are_replaced() {
         let _ = asked.await;
     }
     works_again(&app, &tokens, &cookie).await;
+    // The driver may keep one of them for ever; that must not keep the server from stopping.
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (server, _folder) = app.into_parts();
+    let stopped = tokio::time::timeout(Duration::from_secs(20), server.run(listener, async {})).await;
+    stopped.expect("nothing keeps the server from stopping").unwrap();
 }
 
 /// Somebody who hangs up in the middle must leave nothing behind: a connection that is given back with a transaction open
