@@ -206,7 +206,7 @@ async fn open_keys(custody: Custody) -> anyhow::Result<Keys> {
 
 fn journal(store: &Store, surroundings: &Surroundings) -> Journal {
     let Surroundings { clock, entropy } = surroundings.clone();
-    Journal::new(store.clone(), clock, entropy)
+    Journal::new(store.clone(), clock, entropy, false)
 }
 
 fn accounts(config: &Config, store: Store, surroundings: Surroundings) -> anyhow::Result<Accounts> {

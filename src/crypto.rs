@@ -7,6 +7,7 @@ pub mod hasher;
 mod jose;
 pub mod jwt;
 pub mod keyring;
+pub mod mail_token;
 pub mod refresh_token;
 pub mod secret;
 pub mod signature;

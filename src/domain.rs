@@ -9,6 +9,8 @@ pub mod email;
 pub mod ids;
 pub mod invalid;
 pub mod key_schedule;
+pub mod letter;
+pub mod one_time;
 pub mod origin;
 pub mod password;
 pub mod rotation;

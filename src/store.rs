@@ -11,6 +11,8 @@ pub mod dpop_proofs;
 mod durability;
 mod entity;
 mod error;
+pub mod mails;
+pub mod one_time;
 pub mod sessions;
 pub mod signing_keys;
 pub mod throttles;

@@ -18,6 +18,8 @@ mod m20261123_000009_create_throttles;
 mod m20261123_000010_rotate_keys_and_secrets;
 mod m20261123_000011_create_dpop_proofs;
 mod m20261123_000012_remember_configuration;
+mod m20261123_000013_create_mails;
+mod m20261123_000014_create_one_time_tokens;
 
 /// Every migration, oldest first.
 #[derive(Debug)]
@@ -39,6 +41,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000010_rotate_keys_and_secrets::Migration),
             Box::new(m20261123_000011_create_dpop_proofs::Migration),
             Box::new(m20261123_000012_remember_configuration::Migration),
+            Box::new(m20261123_000013_create_mails::Migration),
+            Box::new(m20261123_000014_create_one_time_tokens::Migration),
         ]
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{
     clock::Clock,
-    store::{Store, StoreError, audit, cluster, dpop_proofs, sessions, throttles},
+    store::{Store, StoreError, audit, cluster, dpop_proofs, one_time, sessions, throttles},
 };
 
 /// How much is deleted, and how fast.
@@ -37,14 +37,15 @@ impl Housekeeping {
     ) -> Result<u64, StoreError> {
         let begin = tokio::time::Instant::now();
         let batch = self.rows_per_second.min(BATCH);
-        // Both kinds of what `sessions::prune` deletes, events, proofs and counts, each a batch.
-        let pause = Duration::from_secs(5) * batch / self.rows_per_second;
+        // Both kinds of what `sessions::prune` deletes, events, proofs, mailed tokens and counts, each a batch.
+        let pause = Duration::from_secs(6) * batch / self.rows_per_second;
         let mut pruned = 0;
         loop {
             let (now, batch) = (clock.now(), u64::from(batch));
             let rows = sessions::prune(store, now - self.keep_ended, batch).await?
                 + audit::prune(store, now - self.keep_events, batch).await?
                 + dpop_proofs::prune(store, now, batch).await?
+                + one_time::prune(store, now, batch).await?
                 + throttles::prune(store, now - KEEP_COUNTS, batch).await?;
             pruned += rows;
             if rows == 0 || deadline.is_some_and(|deadline| begin.elapsed() + pause >= deadline) {

@@ -3,18 +3,22 @@
 //! A change and the note of it are one transaction, so there is never one without the other. What is told was committed
 //! before; a listener that misses it, or is on another node, finds it in the table.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
-use tokio::sync::broadcast;
+use tokio::sync::{Notify, broadcast};
 
 use crate::{
     clock::SharedClock,
     crypto::entropy::{SharedEntropy, random},
     domain::{
         audit::{Event, Fact},
-        ids::EventId,
+        ids::{EventId, LetterId},
+        letter::{Letter, Queued},
     },
-    store::{MayConflict, Store, StoreError, Tx, audit},
+    store::{MayConflict, Store, StoreError, Tx, audit, mails},
 };
 
 /// Events that a slow listener may be behind.
@@ -29,24 +33,38 @@ pub struct Journal {
     channel: broadcast::Sender<Arc<Event>>,
     /// The id of the last event: two of the same millisecond stay in order.
     last: Arc<Mutex<EventId>>,
+    sends_mail: bool,
+    posted: Arc<Notify>,
 }
 
 /// What one transaction has to say; written when it succeeds.
 #[derive(Clone, Default)]
-pub struct Notes(Arc<Mutex<Vec<Fact>>>);
+pub struct Notes(Arc<Mutex<Noted>>);
+
+#[derive(Default)]
+struct Noted {
+    facts: Vec<Fact>,
+    letters: Vec<(Letter, Duration)>,
+}
 
 impl Notes {
     /// Notes a fact that becomes true with the transaction.
     pub fn add(&self, fact: Fact) {
-        self.lock().push(fact);
+        self.lock().facts.push(fact);
     }
 
     /// Notes several.
     pub fn extend(&self, facts: impl IntoIterator<Item = Fact>) {
-        self.lock().extend(facts);
+        self.lock().facts.extend(facts);
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Fact>> {
+    /// Has a letter sent when the transaction has succeeded; after `worth` it is not worth sending any more. Where no mail is
+    /// sent, nothing happens.
+    pub fn mail(&self, letter: Letter, worth: Duration) {
+        self.lock().letters.push((letter, worth));
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Noted> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -54,7 +72,7 @@ impl Notes {
 impl Journal {
     /// The journal of a database.
     #[must_use]
-    pub fn new(store: Store, clock: SharedClock, entropy: SharedEntropy) -> Self {
+    pub fn new(store: Store, clock: SharedClock, entropy: SharedEntropy, sends_mail: bool) -> Self {
         let last = EventId::first_of(clock.now());
         Self {
             store,
@@ -62,6 +80,8 @@ impl Journal {
             entropy,
             channel: broadcast::Sender::new(BACKLOG),
             last: Arc::new(Mutex::new(last)),
+            sends_mail,
+            posted: Arc::default(),
         }
     }
 
@@ -75,17 +95,22 @@ impl Journal {
         F: Future<Output = Result<T, E>>,
     {
         let work = &work;
-        let (value, events) = self
+        let (value, events, posted) = self
             .store
             .transaction(|tx| async move {
                 // Each try has notes of its own: what a failed one noted has not happened.
                 let notes = Notes::default();
                 let value = work(tx.clone(), notes.clone()).await?;
-                let events = self.events(std::mem::take(&mut *notes.lock()));
+                let Noted { facts, letters } = std::mem::take(&mut *notes.lock());
+                let (events, letters) = (self.events(facts), self.queued(letters));
                 audit::insert(&tx, &events).await?;
-                Ok::<_, E>((value, events))
+                mails::insert(&tx, &letters).await?;
+                Ok::<_, E>((value, events, !letters.is_empty()))
             })
             .await?;
+        if posted {
+            self.posted.notify_one();
+        }
         for event in events {
             tracing::info!(
                 action = event.fact.action.name(),
@@ -117,6 +142,30 @@ impl Journal {
     #[must_use]
     pub fn listen(&self) -> broadcast::Receiver<Arc<Event>> {
         self.channel.subscribe()
+    }
+
+    /// Completes when a letter was posted on this node since the last time.
+    pub async fn posted(&self) {
+        self.posted.notified().await;
+    }
+
+    /// Whether letters are sent at all.
+    #[must_use]
+    pub fn sends_mail(&self) -> bool {
+        self.sends_mail
+    }
+
+    fn queued(&self, letters: Vec<(Letter, Duration)>) -> Vec<Queued> {
+        let now = self.clock.now();
+        let queued = |(letter, worth): (Letter, Duration)| Queued {
+            id: LetterId::new(now, &random(&*self.entropy)),
+            letter,
+            created_at: now,
+            expires_at: now + worth,
+            next_try_at: now,
+            tries: 0,
+        };
+        letters.into_iter().filter(|_| self.sends_mail).map(queued).collect()
     }
 
     fn events(&self, facts: Vec<Fact>) -> Vec<Event> {

@@ -14,7 +14,7 @@ use crate::{
         origin::Origin,
         session::EndReason,
     },
-    store::{Store, StoreError, cluster, sessions, signing_keys, users},
+    store::{Store, StoreError, cluster, mails, one_time, sessions, signing_keys, users},
 };
 
 /// What was done to a restored database.
@@ -98,6 +98,9 @@ pub async fn fence(journal: &Journal, configured: i64, now: OffsetDateTime) -> R
             let sessions = sessions::end_all(&tx, EndReason::DatabaseRestored, now).await?;
             // One that was revoked since is back, and nothing here tells which.
             signing_keys::revoke(&tx, None, now).await?;
+            // What was used since is back as well, and what was sent would be sent again.
+            one_time::remove_all(&tx).await?;
+            mails::remove_all(&tx).await?;
             cluster::raise_restore_fence(&tx, fence).await?;
             let detail = format!("fence {fence}, {sessions} sessions ended");
             notes.add(Fact::new(Action::DatabaseFenced, &Origin::command_line()).detailed(detail));

@@ -77,6 +77,12 @@ opaque_id!(
     "evt_"
 );
 
+opaque_id!(
+    /// Names a letter that waits to be sent: `ltr_` and 32 hexadecimal digits.
+    LetterId,
+    "ltr_"
+);
+
 impl EventId {
     /// Less than every id of that moment and later, and greater than those from before.
     #[must_use]
