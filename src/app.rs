@@ -51,6 +51,7 @@ use crate::{
         router,
         server::{self, ServerSettings},
     },
+    mail::SharedMailer,
     store::{Store, StoreSettings},
 };
 
@@ -64,11 +65,13 @@ pub struct Surroundings {
     pub clock: SharedClock,
     /// Randomness.
     pub entropy: SharedEntropy,
+    /// Who sends mail, whatever the configuration says.
+    pub mailer: Option<SharedMailer>,
 }
 
 impl Default for Surroundings {
     fn default() -> Self {
-        Self { clock: Arc::new(SystemClock::default()), entropy: Arc::new(OsEntropy) }
+        Self { clock: Arc::new(SystemClock::default()), entropy: Arc::new(OsEntropy), mailer: None }
     }
 }
 
@@ -205,13 +208,13 @@ async fn open_keys(custody: Custody) -> anyhow::Result<Keys> {
 }
 
 fn journal(store: &Store, surroundings: &Surroundings) -> Journal {
-    let Surroundings { clock, entropy } = surroundings.clone();
-    Journal::new(store.clone(), clock, entropy, false)
+    let Surroundings { clock, entropy, mailer } = surroundings.clone();
+    Journal::new(store.clone(), clock, entropy, mailer.is_some())
 }
 
 fn accounts(config: &Config, store: Store, surroundings: Surroundings) -> anyhow::Result<Accounts> {
     let journal = journal(&store, &surroundings);
-    let Surroundings { clock, entropy } = surroundings;
+    let Surroundings { clock, entropy, .. } = surroundings;
     let hasher = Hasher::start(&hasher(config), Arc::clone(&entropy)).context("starting the hashing pool")?;
     Ok(Accounts {
         store,

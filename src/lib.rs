@@ -2,7 +2,7 @@
 //!
 //! A request takes four hops: [`http`] (parse, limits, who calls) → [`graphql`] (a resolver parses its input) →
 //! [`auth`] (the story of one intent) → [`store`] (one statement). The rules are pure functions in [`domain`];
-//! hashing, tokens and keys are in [`crypto`]. [`app`] puts the parts together, [`cli`] is the command line.
+//! hashing, tokens and keys are in [`crypto`], messages in [`mail`]. [`app`] puts the parts together, [`cli`] is the command line.
 //!
 //! Which module may name which is a table in `tests/it/layering.rs`.
 
@@ -15,5 +15,6 @@ pub mod crypto;
 pub mod domain;
 pub mod graphql;
 pub mod http;
+pub mod mail;
 pub mod store;
 pub mod telemetry;

@@ -141,7 +141,7 @@ pub(super) fn custody(
     secrets: &Arc<ServerSecrets>,
     surroundings: &Surroundings,
 ) -> Custody {
-    let Surroundings { clock, entropy } = surroundings.clone();
+    let Surroundings { clock, entropy, .. } = surroundings.clone();
     Custody {
         store: store.clone(),
         journal: journal.clone(),

@@ -6,17 +6,21 @@ use std::{
 };
 
 /// The arrows: a module and those that it may name.
-const ARROWS: [(&str, &[&str]); 12] = [
+const ARROWS: [(&str, &[&str]); 13] = [
     ("domain", &[]),
     ("clock", &[]),
     ("telemetry", &[]),
     ("config", &["domain"]),
+    ("mail", &["domain"]),
     ("store", &["domain"]),
     ("crypto", &["domain", "clock", "telemetry"]),
-    ("auth", &["domain", "clock", "crypto", "store", "telemetry"]),
+    ("auth", &["domain", "clock", "crypto", "mail", "store", "telemetry"]),
     ("graphql", &["domain", "auth"]),
     ("http", &["domain", "auth", "graphql", "telemetry"]),
-    ("app", &["auth", "clock", "config", "crypto", "domain", "graphql", "http", "store", "telemetry"]),
+    (
+        "app",
+        &["auth", "clock", "config", "crypto", "domain", "graphql", "http", "mail", "store", "telemetry"],
+    ),
     ("cli", &["app", "config", "graphql"]),
     ("main", &["cli"]),
 ];

@@ -121,7 +121,7 @@ impl TestApp {
     }
 
     pub(crate) fn surroundings(&self) -> Surroundings {
-        Surroundings { clock: self.clock.clone(), entropy: self.entropy.clone() }
+        Surroundings { clock: self.clock.clone(), entropy: self.entropy.clone(), mailer: None }
     }
 
     /// A client without cookies that sends no `Origin`: an app on a phone.
@@ -176,7 +176,8 @@ pub(crate) struct Stopped {
 
 impl Stopped {
     pub(crate) async fn start(self, settings: &str) -> Result<TestApp, (anyhow::Error, Self)> {
-        let surroundings = Surroundings { clock: self.clock.clone(), entropy: self.entropy.clone() };
+        let surroundings =
+            Surroundings { clock: self.clock.clone(), entropy: self.entropy.clone(), mailer: None };
         let app = match App::build(&config(&self.database, settings), surroundings).await {
             Ok(app) => app,
             Err(error) => return Err((error, self)),
