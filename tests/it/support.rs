@@ -4,6 +4,8 @@ pub(crate) mod client;
 pub(crate) mod database;
 pub(crate) mod dpop;
 pub(crate) mod instance;
+#[expect(dead_code, reason = "in use as soon as there is something to send")]
+pub(crate) mod mailbox;
 pub(crate) mod process;
 pub(crate) mod proxy;
 pub(crate) mod remote;
@@ -19,12 +21,14 @@ use keywheel::{
     auth::accounts::NewAccount,
     config::{Config, Profile},
     domain::origin::Origin,
+    mail::SharedMailer,
 };
 use tempfile::TempDir;
 
 pub(crate) use self::client::{Client, Reply, Tokens};
 use self::{
     database::Database,
+    mailbox::Mailbox,
     surroundings::{SeededEntropy, TestClock},
 };
 
@@ -46,6 +50,7 @@ pub(crate) struct TestApp {
     entropy: Arc<SeededEntropy>,
     database: Database,
     folder: TempDir,
+    mailbox: Option<Arc<Mailbox>>,
 }
 
 impl TestApp {
@@ -61,10 +66,26 @@ impl TestApp {
         Self::on(database, folder, settings).await
     }
 
+    /// One that sends mail.
+    pub(crate) async fn mailing(settings: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::create(folder.path()).await;
+        Self::begin(database, folder, Some(Arc::default()), settings).await
+    }
+
     /// On a database that is there already, empty.
     pub(crate) async fn on(database: Database, folder: TempDir, settings: &str) -> Self {
+        Self::begin(database, folder, None, settings).await
+    }
+
+    async fn begin(
+        database: Database,
+        folder: TempDir,
+        mailbox: Option<Arc<Mailbox>>,
+        settings: &str,
+    ) -> Self {
         app::migrate(&config(&database, settings)).await.unwrap();
-        let stopped = Stopped { clock: Arc::default(), entropy: Arc::default(), database, folder };
+        let stopped = Stopped { clock: Arc::default(), entropy: Arc::default(), database, folder, mailbox };
         let this = stopped.start(settings).await.map_err(|(error, _)| error).unwrap();
         for email in [ALICE, BOB] {
             this.add_user(email, &[]).await;
@@ -78,8 +99,8 @@ impl TestApp {
     }
 
     pub(crate) async fn restart_with(self, settings: &str) -> Result<Self, (anyhow::Error, Stopped)> {
-        let Self { clock, entropy, database, folder, .. } = self;
-        Stopped { clock, entropy, database, folder }.start(settings).await
+        let Self { clock, entropy, database, folder, mailbox, .. } = self;
+        Stopped { clock, entropy, database, folder, mailbox }.start(settings).await
     }
 
     /// Adds a user whose password is [`PASSWORD`].
@@ -121,7 +142,12 @@ impl TestApp {
     }
 
     pub(crate) fn surroundings(&self) -> Surroundings {
-        Surroundings { clock: self.clock.clone(), entropy: self.entropy.clone(), mailer: None }
+        surroundings(&self.clock, &self.entropy, self.mailbox.as_ref())
+    }
+
+    /// Where the mail of [`Self::mailing`] arrives.
+    pub(crate) fn mailbox(&self) -> &Mailbox {
+        self.mailbox.as_deref().expect("a server that sends mail")
     }
 
     /// A client without cookies that sends no `Origin`: an app on a phone.
@@ -172,19 +198,28 @@ pub(crate) struct Stopped {
     entropy: Arc<SeededEntropy>,
     database: Database,
     folder: TempDir,
+    mailbox: Option<Arc<Mailbox>>,
 }
 
 impl Stopped {
     pub(crate) async fn start(self, settings: &str) -> Result<TestApp, (anyhow::Error, Self)> {
-        let surroundings =
-            Surroundings { clock: self.clock.clone(), entropy: self.entropy.clone(), mailer: None };
+        let surroundings = surroundings(&self.clock, &self.entropy, self.mailbox.as_ref());
         let app = match App::build(&config(&self.database, settings), surroundings).await {
             Ok(app) => app,
             Err(error) => return Err((error, self)),
         };
-        let Self { clock, entropy, database, folder } = self;
-        Ok(TestApp { app, clock, entropy, database, folder })
+        let Self { clock, entropy, database, folder, mailbox } = self;
+        Ok(TestApp { app, clock, entropy, database, folder, mailbox })
     }
+}
+
+fn surroundings(
+    clock: &Arc<TestClock>,
+    entropy: &Arc<SeededEntropy>,
+    mailbox: Option<&Arc<Mailbox>>,
+) -> Surroundings {
+    let mailer = mailbox.map(|mailbox| mailbox.clone() as SharedMailer);
+    Surroundings { clock: clock.clone(), entropy: entropy.clone(), mailer }
 }
 
 pub(crate) fn config(database: &Database, settings: &str) -> Config {
