@@ -4,6 +4,8 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use serde::{Deserialize, Deserializer};
 
+use super::roles::RawRoles;
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Raw {
@@ -22,6 +24,7 @@ pub(super) struct Raw {
     pub(super) sessions: RawSessions,
     pub(super) passwords: RawPasswords,
     pub(super) registration: RawRegistration,
+    pub(super) roles: RawRoles,
     pub(super) housekeeping: RawHousekeeping,
     pub(super) audit: RawAudit,
     pub(super) overload: RawOverload,
@@ -153,6 +156,7 @@ impl Default for Raw {
             sessions: RawSessions::default(),
             passwords: RawPasswords::default(),
             registration: RawRegistration::default(),
+            roles: RawRoles::default(),
             housekeeping: RawHousekeeping::default(),
             audit: RawAudit::default(),
             overload: RawOverload::default(),
@@ -272,7 +276,7 @@ impl Default for RawLimits {
 }
 
 /// A list, or a text with commas: that is how the environment says it.
-fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+pub(super) fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged, expecting = "a list of texts, or one text with commas")]
     enum Either {
