@@ -18,10 +18,7 @@ use hyper_util::{
 };
 use keywheel::{
     app::{self, App, Surroundings},
-    auth::{
-        accounts::NewAccount,
-        administration::{By, Change},
-    },
+    auth::accounts::NewAccount,
     config::{Config, Profile},
     crypto::entropy::{OsEntropy, random},
     domain::origin::Origin,
@@ -58,9 +55,7 @@ impl Served {
             };
             let user = app.auth().accounts().create(new).await?;
             if blocked.contains(email) {
-                let block = Change { blocked: Some(true), ..Change::default() };
-                let by = By::Operator { even_last_admin: false };
-                app.auth().accounts().change(user.id, &block, by, &Origin::server()).await?;
+                app.auth().accounts().block(user.id, &Origin::server()).await?;
             }
         }
         let listener = TcpListener::bind("127.0.0.1:0").await?;

@@ -110,6 +110,21 @@ impl Database {
         self.text(&format!("SELECT concat(({query}), '')")).await.parse().unwrap()
     }
 
+    /// Reads rows, each as the text of all its columns.
+    pub(crate) async fn rows(&self, query: &str) -> Vec<String> {
+        use sqlx::Row;
+        let mut connection = self.connection().await;
+        let rows = sqlx::query(AssertSqlSafe(query)).fetch_all(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+        let cell = |row: &sqlx::any::AnyRow, at: usize| {
+            let text = row.try_get::<String, _>(at).ok();
+            let bytes = || Some(String::from_utf8_lossy(&row.try_get::<Vec<u8>, _>(at).ok()?).into_owned());
+            let number = || Some(row.try_get::<i64, _>(at).ok()?.to_string());
+            text.or_else(bytes).or_else(number).unwrap_or_default()
+        };
+        rows.iter().map(|row| (0..row.len()).map(|at| cell(row, at)).collect::<Vec<_>>().join(" ")).collect()
+    }
+
     /// For more than one statement.
     pub(crate) async fn connection(&self) -> AnyConnection {
         sqlx::any::install_default_drivers();
