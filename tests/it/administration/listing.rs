@@ -4,8 +4,12 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::{HELPER, ROOT, id_of, start};
-use crate::support::{ALICE, BOB, Client, Reply, TestApp, database::Kind, seconds};
+use super::{id_of, start};
+use crate::support::{
+    ALICE, BOB, Client, PASSWORD, Reply, TestApp,
+    database::{Database, Kind},
+    seconds,
+};
 
 async fn users(client: &Client, arguments: &Value) -> Reply {
     let query = "query ($first: Int! = 20, $after: String, $search: String) {
@@ -89,10 +93,9 @@ async fn users_are_found_by_how_their_names_begin() {
     for email in
         ["alfred@example.com", "a%b@example.com", "a_c@example.com", "axc@example.com", "zoe@bücher.example"]
     {
-        app.client().register(json!({ "email": email, "password": crate::support::PASSWORD })).await.data();
+        app.client().register(json!({ "email": email, "password": PASSWORD })).await.data();
     }
-    let named =
-        json!({ "email": "x@example.org", "username": "Alpha.One", "password": crate::support::PASSWORD });
+    let named = json!({ "email": "x@example.org", "username": "Alpha.One", "password": PASSWORD });
     app.client().register(named).await.data();
 
     assert_eq!(found(&root, "al").await, ["alfred@example.com", ALICE, "x@example.org"]);
@@ -118,7 +121,29 @@ async fn users_are_found_by_how_their_names_begin() {
     let mut all = emails(&page);
     all.extend(emails(&users(&root, &json!({ "search": "a", "first": 100, "after": after })).await));
     assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), 6, "{all:?}");
-    let _ = (ROOT, HELPER);
+}
+
+/// Byte by byte, whatever order of letters the database was made with: in that of a language `{` comes before `z`.
+#[tokio::test]
+async fn names_are_found_in_a_database_that_sorts_as_people_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = match Kind::chosen() {
+        Kind::Postgres => {
+            let people = "TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en-US'";
+            Database::on(&Kind::Postgres.server(), people).await
+        }
+        Kind::Sqlite | Kind::MariaDb => Database::create(folder.path()).await,
+    };
+    let app = TestApp::on(database, folder, "").await;
+    app.add_user("fizz@example.com", &["admin"]).await;
+    for email in ["f-x@example.com", "f_x@example.com", "f~@example.com"] {
+        app.client().register(json!({ "email": email, "password": PASSWORD })).await.data();
+    }
+    let root = app.client().bearing(&app.sign_in("fizz@example.com").await.access);
+    for (search, email) in [("fiz", "fizz@example.com"), ("f_", "f_x@example.com"), ("f~", "f~@example.com")]
+    {
+        assert_eq!(found(&root, search).await, [email]);
+    }
 }
 
 /// The first page of many users, a later one, and a search are answered by indexes.

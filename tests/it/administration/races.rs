@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use super::{ROOT, id_of, update};
-use crate::support::{ALICE, TestApp, Tokens};
+use super::{id_of, update};
+use crate::support::{Client, PASSWORD, SECRET, TestApp, Tokens};
 
 const ADMINS: &str = "SELECT count(*) FROM users WHERE blocked_at IS NULL AND roles LIKE '%\"admin\"%'";
 
@@ -22,13 +22,11 @@ async fn two_administrators(app: &TestApp, round: usize) -> [Tokens; 2] {
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_administrators_who_demote_each_other_one_stays() {
     let app = TestApp::with("limits.enabled = false\n").await;
-    let node = app.node("limits.enabled = false\n", crate::support::SECRET).await.unwrap();
+    let node = app.node("limits.enabled = false\n", SECRET).await.unwrap();
     for round in 0..12 {
         let [one, two] = two_administrators(&app, round).await;
-        let (here, there) = (
-            app.client().bearing(&one.access),
-            crate::support::Client::new(node.router().clone()).bearing(&two.access),
-        );
+        let (here, there) =
+            (app.client().bearing(&one.access), Client::new(node.router().clone()).bearing(&two.access));
         let against = |whom: &Tokens| match round % 3 {
             0 => json!({ "id": id_of(whom), "roles": [] }),
             1 => json!({ "id": id_of(whom), "blocked": true }),
@@ -60,14 +58,7 @@ async fn of_two_administrators_who_leave_at_once_one_stays() {
                 "mutation ($input: DeleteAccountInput!) { deleteAccount(input: $input) { deletedUserId } }";
             tokio::spawn(async move {
                 match how {
-                    0 => {
-                        client
-                            .graphql(
-                                delete,
-                                json!({ "input": { "currentPassword": crate::support::PASSWORD } }),
-                            )
-                            .await
-                    }
+                    0 => client.graphql(delete, json!({ "input": { "currentPassword": PASSWORD } })).await,
                     1 => update(&client, json!({ "id": id, "blocked": true })).await,
                     _ => update(&client, json!({ "id": id, "roles": [] })).await,
                 }
@@ -84,5 +75,4 @@ async fn of_two_administrators_who_leave_at_once_one_stays() {
         assert_eq!(refused, [json!("LAST_ADMIN")], "round {round}");
         assert_eq!(app.database().number(ADMINS).await, 1, "round {round}");
     }
-    let _ = (ROOT, ALICE);
 }

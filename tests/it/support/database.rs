@@ -49,7 +49,7 @@ impl Database {
     pub(crate) async fn create(folder: &Path) -> Self {
         match Kind::chosen() {
             Kind::Sqlite => Self::embedded(folder),
-            kind => Self::on(&kind.server()).await,
+            kind => Self::on(&kind.server(), "").await,
         }
     }
 
@@ -63,11 +63,11 @@ impl Database {
         Self::at(&format!("sqlite://{}", folder.join("keywheel.db").display()))
     }
 
-    /// A new one on a server, whose address names another.
-    pub(crate) async fn on(server: &str) -> Self {
+    /// A new one on a server, whose address names another, with what is said of it in its making.
+    pub(crate) async fn on(server: &str, options: &str) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("test_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        Self::at(server).sql(&format!("CREATE DATABASE {name}")).await;
+        Self::at(server).sql(&format!("CREATE DATABASE {name} {options}")).await;
         let mut url = Url::parse(server).unwrap();
         url.set_path(&name);
         Self::at(url.as_str())
