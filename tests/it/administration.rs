@@ -270,6 +270,33 @@ async fn the_last_administrator_stays() {
     assert_eq!(update(&root, json!({ "id": other, "blocked": true })).await.code(), "FORBIDDEN");
 }
 
+/// The caller is known from before the first of the two; what they may do is looked at again.
+#[tokio::test]
+async fn whoever_gives_up_their_power_has_none_in_the_same_request() {
+    let (app, root, _) = start().await;
+    let alice = id_of(&app.sign_in(ALICE).await);
+    app.add_user("other@example.com", &["admin"]).await;
+    let query = "mutation ($own: UpdateUserInput!, $other: UpdateUserInput!, $all: RevokeSessionsInput!) {
+        own: updateUser(input: $own) { user { id } } other: updateUser(input: $other) { user { id } } }";
+    let variables = json!({
+        "own": { "id": id_of(&app.sign_in(ROOT).await), "roles": ["support"] },
+        "other": { "id": alice, "roles": ["admin"] },
+        "all": { "scope": "ALL", "userId": alice },
+    });
+    let revoke = query
+        .replace("other: updateUser(input: $other) { user", "other: revokeSessions(input: $all) { sessions");
+    let query = query.replace(", $all: RevokeSessionsInput!", "");
+    assert_eq!(root.graphql(&query, variables.clone()).await.code(), "FORBIDDEN");
+    assert_eq!(app.sql_text("SELECT roles FROM users WHERE username = 'alice'").await, "[]");
+
+    app.sql("UPDATE users SET roles = '[\"admin\"]' WHERE username = 'root'").await;
+    let mut variables = variables;
+    variables["own"]["roles"] = json!([]);
+    let revoke = revoke.replace(", $other: UpdateUserInput!", "");
+    assert_eq!(root.graphql(&revoke, variables).await.code(), "FORBIDDEN");
+    assert!(app.client().login(ALICE, "BODY").await.is_ok());
+}
+
 #[tokio::test]
 async fn an_administrator_who_blocks_themselves_is_signed_out() {
     let (app, root, _) = start().await;
