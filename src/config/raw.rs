@@ -2,9 +2,9 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
-use super::roles::RawRoles;
+use super::{roles::RawRoles, sources::list};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -273,20 +273,4 @@ impl Default for RawLimits {
             request_refill_ms: 1,
         }
     }
-}
-
-/// A list, or a text with commas: that is how the environment says it.
-pub(super) fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged, expecting = "a list of texts, or one text with commas")]
-    enum Either {
-        List(Vec<String>),
-        Text(String),
-    }
-    Ok(match Either::deserialize(deserializer)? {
-        Either::List(items) => items,
-        Either::Text(text) => {
-            text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
-        }
-    })
 }

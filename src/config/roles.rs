@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::{ConfigError, raw::list};
+use super::{ConfigError, sources::list};
 use crate::domain::{
     permission::{Grants, Permission, Permissions, check_role},
     user::ADMIN,
