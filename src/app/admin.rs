@@ -137,7 +137,7 @@ impl Admin {
         let user = self.find(name).await?;
         let authority = self.accounts.grants.authority(&user);
         let permissions = Permission::ALL.into_iter().filter(|permission| authority.may(*permission));
-        let permissions = permissions.map(|permission| permission.name()).collect();
+        let permissions = permissions.map(Permission::name).collect();
         let sessions = self.accounts.live_sessions(&user).await?.len();
         Ok(UserDetails { user: row(&user), permissions, sessions })
     }
