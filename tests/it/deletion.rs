@@ -62,6 +62,20 @@ async fn with_traces(app: &TestApp) -> (Client, Tokens) {
         .unwrap();
     let client = client.bearing(&tokens.access);
     assert_eq!(delete(&client, "not the password").await.code(), "INVALID_CREDENTIALS");
+    let bytes = |digit: char| app.database().bytes(&digit.to_string().repeat(32));
+    // Mailed links, of the account and of an earlier registration, and a letter about them to another address.
+    app.sql(&format!(
+        "INSERT INTO one_time_tokens (id, purpose, user_id, email, created_at, expires_at)
+           SELECT {}, 'reset_password', id, email, 0, 4000000000000 FROM users WHERE username_key = 'mallory7';
+         INSERT INTO one_time_tokens (id, purpose, email, username, password_hash, created_at, expires_at)
+           VALUES ({}, 'register', 'mallory@example.com', 'mallory8', '', 0, 4000000000000);
+         INSERT INTO mails (id, kind, address, user_id, created_at, expires_at, next_try_at, tries)
+           SELECT id, 'confirm-new-email', 'mallory@new.example', id, 0, 4000000000000, 4000000000000, 0
+           FROM users WHERE username_key = 'mallory7'",
+        bytes('1'),
+        bytes('2')
+    ))
+    .await;
     (client, tokens)
 }
 
@@ -90,6 +104,20 @@ async fn nothing_of_the_person_is_left_in_any_table() {
     assert_eq!(places_of(&app, hex).await, ["audit_events.user_id"], "an id of nobody");
     let left = app.database().number("SELECT count(*) FROM throttles").await;
     assert!(counted >= 3 && left <= counted - 3, "{counted} {left}");
+}
+
+/// It may not have been the owner who erased it. Nothing else is sent any more.
+#[tokio::test]
+async fn the_mailbox_is_told_and_nothing_else_is_sent() {
+    let app = TestApp::mailing("").await;
+    let (client, _) = with_traces(&app).await;
+    delete(&client, PASSWORD).await.data();
+    assert_eq!(
+        app.database().rows("SELECT kind, address FROM mails").await,
+        ["account-erased mallory@example.com"]
+    );
+    assert_eq!(places_of(&app, "mallory").await, ["mails.address"]);
+    assert!(app.mailbox().empty().is_empty(), "no request waits for mail");
 }
 
 #[tokio::test]
