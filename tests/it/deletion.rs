@@ -270,6 +270,26 @@ async fn the_last_administrator_cannot_leave() {
     delete(&root, PASSWORD).await.data();
 }
 
+/// Whoever knows the old password only is not the owner any more once it was changed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_that_is_changed_meanwhile_erases_nothing() {
+    let app = TestApp::with("limits.enabled = false\n").await;
+    let change = "mutation ($input: ChangePasswordInput!) { changePassword(input: $input) { user { id } } }";
+    for round in 0..16 {
+        let email = format!("user{round}@example.com");
+        app.add_user(&email, &[]).await;
+        let (one, two) = (app.sign_in(&email).await, app.sign_in(&email).await);
+        let (one, two) = (app.client().bearing(&one.access), app.client().bearing(&two.access));
+        let input = json!({ "input": { "currentPassword": PASSWORD, "newPassword": "a wholly different phrase",
+                                       "revokeOtherSessions": false } });
+        let changed = tokio::spawn(async move { one.graphql(change, input).await });
+        let erased = tokio::spawn(async move { delete(&two, PASSWORD).await });
+        let done = |reply: &Reply| reply.json().get("errors").is_none();
+        let (changed, erased) = (changed.await.unwrap(), erased.await.unwrap());
+        assert!(done(&changed) != done(&erased), "{changed:?}\n{erased:?}");
+    }
+}
+
 /// Sign-ins, refreshes and the erasure in the same moment: whatever comes first, nothing is left and nothing breaks.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_erasure_beside_sign_ins_and_refreshes_leaves_nothing() {
