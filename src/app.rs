@@ -224,6 +224,7 @@ fn accounts(config: &Config, store: Store, surroundings: Surroundings) -> anyhow
         entropy,
         passwords: password_policy(config),
         idle_timeout: config.sessions.idle_timeout,
+        grants: config.roles.clone(),
     })
 }
 

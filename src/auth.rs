@@ -4,8 +4,10 @@
 //! hashing and signing happen outside of it.
 
 pub mod accounts;
+pub mod administration;
 pub mod audit;
 pub mod configuration;
+pub mod deletion;
 pub mod error;
 pub mod housekeeping;
 pub mod identify;
@@ -21,6 +23,7 @@ pub mod restore;
 mod seen_proofs;
 pub mod sessions;
 mod tokens;
+pub mod users;
 
 use std::{sync::Arc, time::Duration};
 
@@ -42,9 +45,10 @@ use crate::{
     domain::{
         audit::Event,
         ids::SessionId,
+        permission::{Authority, Permission},
         rotation::RotationPolicy,
         session::{Delivery, Session},
-        user::{self, User},
+        user::User,
     },
     store::Store,
 };
@@ -107,28 +111,20 @@ pub struct Caller {
     pub user: User,
     /// With which session.
     pub session: Session,
-}
-
-/// What a role allows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Permission {
-    /// `users:read`: see other users and their sessions.
-    UsersRead,
-    /// `users:write`: change other users and end their sessions.
-    UsersWrite,
-    /// `audit:read`: see what happened to everybody.
-    AuditRead,
+    /// What the roles of the user, as they are in the database now, allow.
+    pub authority: Authority,
 }
 
 impl Caller {
     /// Whether the roles of the caller, as they are in the database now, allow something.
     #[must_use]
     pub fn may(&self, permission: Permission) -> bool {
-        match permission {
-            Permission::UsersRead | Permission::UsersWrite | Permission::AuditRead => {
-                self.user.roles.iter().any(|role| role == user::ADMIN)
-            }
-        }
+        self.authority.may(permission)
+    }
+
+    /// Refuses a caller whose roles do not allow something.
+    fn require(&self, permission: Permission) -> Result<(), error::AuthError> {
+        if self.may(permission) { Ok(()) } else { Err(error::AuthError::Forbidden) }
     }
 
     /// The caller's session id.

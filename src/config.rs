@@ -5,6 +5,7 @@
 mod check;
 mod exposure;
 mod raw;
+mod roles;
 mod sources;
 
 use std::{
@@ -20,7 +21,7 @@ use thiserror::Error;
 use url::Url;
 
 use self::raw::Raw;
-use crate::domain::{algorithm::SigningAlgorithm, session::Delivery, throttle::Rate};
+use crate::domain::{algorithm::SigningAlgorithm, permission::Grants, session::Delivery, throttle::Rate};
 
 /// What the command line asks for, where that changes a default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +66,8 @@ pub struct Config {
     pub housekeeping: Housekeeping,
     /// For how long it is kept what happened to accounts and sessions.
     pub audit_keep: Duration,
+    /// What each role allows.
+    pub roles: Grants,
     /// `[limits]`.
     pub limits: Limits,
     /// `[overload]`.

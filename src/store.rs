@@ -10,6 +10,7 @@ mod connection;
 pub mod dpop_proofs;
 mod durability;
 mod entity;
+pub mod erasure;
 mod error;
 pub mod mails;
 pub mod one_time;

@@ -9,11 +9,19 @@ use super::{Surroundings, accounts, open_store, rfc3339, schema, settings};
 use crate::{
     auth::{
         accounts::{Accounts, NewAccount},
+        administration::{By, Change, Changed, LAST_ADMIN},
         error::AuthError,
     },
     config::Config,
     crypto::entropy::{Entropy, random},
-    domain::{origin::Origin, session::Session, user},
+    domain::{
+        origin::Origin,
+        permission::{Permission, Roles},
+        search::Beginning,
+        session::Session,
+        user,
+    },
+    store::users::{self, Page},
 };
 
 /// Accounts, for an administrator.
@@ -30,12 +38,26 @@ pub struct UserRow {
     pub email: Option<String>,
     /// The username.
     pub username: Option<String>,
+    /// Whether somebody has proved that they own the mailbox.
+    pub email_verified: bool,
     /// The roles.
     pub roles: Vec<String>,
     /// Whether it is blocked.
     pub blocked: bool,
     /// When it was made (RFC 3339).
     pub created_at: String,
+}
+
+/// An account, with more than fits a line.
+#[derive(Debug, Serialize)]
+pub struct UserDetails {
+    /// The account.
+    #[serde(flatten)]
+    pub user: UserRow,
+    /// What its roles allow.
+    pub permissions: Vec<&'static str>,
+    /// How many sessions live.
+    pub sessions: usize,
 }
 
 /// A session, to be shown.
@@ -87,39 +109,80 @@ impl Admin {
         Ok((row(&user), generated))
     }
 
-    /// Every account, in the order they were made.
+    /// Every account whose email address or username begins with `search`, in the order they were made.
     ///
     /// # Errors
     /// When the database cannot answer.
-    pub async fn list(&self) -> anyhow::Result<Vec<UserRow>> {
+    pub async fn list(&self, search: Option<&str>) -> anyhow::Result<Vec<UserRow>> {
+        let search = search.and_then(Beginning::of);
         let mut rows = Vec::new();
-        let mut after = None;
+        let mut before = None;
         loop {
-            let page = self.accounts.list(PAGE, after).await?;
-            after = page.last().map(|user| user.id);
+            let page = Page { search: search.as_ref(), before, limit: PAGE };
+            let page = users::list(&self.accounts.store, &page).await?;
+            before = page.last().map(|user| user.id);
             rows.extend(page.iter().map(row));
-            if after.is_none() {
+            if before.is_none() {
+                rows.reverse();
                 return Ok(rows);
             }
         }
     }
 
-    /// Blocks an account; returns how many sessions ended.
+    /// One account.
     ///
     /// # Errors
     /// When there is no such account.
-    pub async fn block(&self, identifier: &str) -> anyhow::Result<usize> {
-        let user = self.find(identifier).await?;
-        Ok(self.accounts.block(user.id, &Origin::command_line()).await?.len())
+    pub async fn show(&self, name: &str) -> anyhow::Result<UserDetails> {
+        let user = self.find(name).await?;
+        let authority = self.accounts.grants.authority(&user);
+        let permissions = Permission::ALL.into_iter().filter(|permission| authority.may(*permission));
+        let permissions = permissions.map(Permission::name).collect();
+        let sessions = self.accounts.live_sessions(&user).await?.len();
+        Ok(UserDetails { user: row(&user), permissions, sessions })
     }
 
-    /// Lets a blocked account be used again.
+    /// Gives an account roles instead of those that it has; returns those that the configuration does not know as well.
     ///
     /// # Errors
-    /// When there is no such account.
-    pub async fn unblock(&self, identifier: &str) -> anyhow::Result<()> {
-        let user = self.find(identifier).await?;
-        Ok(self.accounts.unblock(user.id, &Origin::command_line()).await?)
+    /// When there is no such account, or a name is none of a role; when it is the last administrator, unless that is meant.
+    pub async fn set_roles(
+        &self,
+        name: &str,
+        roles: Vec<String>,
+        even_last_admin: bool,
+    ) -> anyhow::Result<(UserRow, Vec<String>)> {
+        let roles = Roles::parse(roles)?;
+        let unknown = roles.names().iter().filter(|role| !self.accounts.grants.know(role)).cloned().collect();
+        let change = Change { roles: Some(roles), ..Change::default() };
+        let changed = self.change(name, &change, even_last_admin).await?;
+        Ok((row(&changed.user), unknown))
+    }
+
+    /// Blocks an account, or unblocks it; returns how many sessions ended.
+    ///
+    /// # Errors
+    /// When there is no such account; when it is the last administrator, unless that is meant.
+    pub async fn set_blocked(
+        &self,
+        name: &str,
+        blocked: bool,
+        even_last_admin: bool,
+    ) -> anyhow::Result<(UserRow, usize)> {
+        let change = Change { blocked: Some(blocked), ..Change::default() };
+        let changed = self.change(name, &change, even_last_admin).await?;
+        Ok((row(&changed.user), changed.ended.len()))
+    }
+
+    /// Erases an account with everything kept about it; returns what it was.
+    ///
+    /// # Errors
+    /// When there is no such account; when it is the last administrator, unless that is meant.
+    pub async fn delete(&self, name: &str, even_last_admin: bool) -> anyhow::Result<UserRow> {
+        let user = self.find(name).await?;
+        let by = By::Operator { even_last_admin };
+        self.accounts.delete(user.id, by, &Origin::command_line()).await.map_err(readable)?;
+        Ok(row(&user))
     }
 
     /// The live sessions of an account.
@@ -141,6 +204,12 @@ impl Admin {
         Ok(self.accounts.revoke_sessions(user.id, &Origin::command_line()).await?.len())
     }
 
+    async fn change(&self, name: &str, change: &Change, even_last_admin: bool) -> anyhow::Result<Changed> {
+        let user = self.find(name).await?;
+        let by = By::Operator { even_last_admin };
+        self.accounts.change(user.id, change, by, &Origin::command_line()).await.map_err(readable)
+    }
+
     async fn find(&self, identifier: &str) -> anyhow::Result<user::User> {
         let found = self.accounts.find(identifier).await?;
         found.with_context(|| format!("there is no account {identifier}"))
@@ -156,7 +225,11 @@ pub(super) fn generated_password(entropy: &dyn Entropy) -> String {
 fn readable(error: AuthError) -> anyhow::Error {
     match error {
         AuthError::InvalidInput(fields) => {
-            let sentences: Vec<_> = fields.iter().map(|field| field.invalid.message.clone()).collect();
+            let mut sentences: Vec<_> = fields.iter().map(|field| field.invalid.message.clone()).collect();
+            sentences.dedup();
+            if fields.iter().any(|field| field.invalid.code == LAST_ADMIN) {
+                sentences.push("With --even-last-admin it is done all the same.".to_owned());
+            }
             anyhow::anyhow!(sentences.join(" "))
         }
         other => other.into(),
@@ -168,6 +241,7 @@ fn row(user: &user::User) -> UserRow {
         id: user.id.to_string(),
         email: user.email.as_ref().map(ToString::to_string),
         username: user.username.as_ref().map(ToString::to_string),
+        email_verified: user.email_verified,
         roles: user.roles.clone(),
         blocked: user.blocked(),
         created_at: rfc3339(user.created_at),

@@ -12,10 +12,10 @@ pub use crate::auth::{
 use super::{Surroundings, journal, open_store, schema, server_secrets, settings};
 pub use crate::domain::key_schedule::KeyState;
 use crate::{
-    auth::{limits::Limits, restore},
+    auth::{accounts::find_named, limits::Limits, restore},
     config::Config,
     domain::origin::Origin,
-    store::{Store, users},
+    store::Store,
 };
 
 /// Ends every session of a database that was restored from a backup; see [`restore`].
@@ -67,10 +67,10 @@ pub async fn open_sign_in(
     let store = open(config).await?;
     let clock = Arc::clone(&surroundings.clock);
     let limits = Limits::new(store.clone(), clock, &secrets, settings::limits(config));
-    let identifier = identifier.parse().context("this is no email address or username")?;
-    let found = users::find_credential(&store, &identifier).await?.context("there is no such account")?;
+    let user = find_named(&store, identifier).await?;
+    let user = user.with_context(|| format!("there is no account {identifier}"))?;
     let journal = journal(&store, surroundings);
-    limits.open(&journal, &found.user, &Origin::command_line()).await?;
+    limits.open(&journal, &user, &Origin::command_line()).await?;
     drop((limits, journal));
     store.close().await?;
     Ok(())

@@ -1,4 +1,4 @@
-//! Accounts: making, finding, listing and blocking them.
+//! Accounts: making and finding them.
 
 use std::time::Duration;
 
@@ -21,11 +21,12 @@ use crate::{
         invalid::Invalid,
         origin::Origin,
         password::{PasswordPolicy, Plaintext},
+        permission::Grants,
         session::{EndReason, Session},
         user::{Identifier, User, Username},
     },
     store::{
-        Store, Tx,
+        Store, StoreError, Tx,
         sessions::{self, End, Page, Selection},
         users::{self, Inserted},
     },
@@ -47,6 +48,8 @@ pub struct Accounts {
     pub passwords: PasswordPolicy,
     /// For how long a session may be unused.
     pub idle_timeout: Duration,
+    /// What each role allows.
+    pub grants: Grants,
 }
 
 /// An account to be made, as it was typed.
@@ -86,54 +89,12 @@ impl Accounts {
         Ok(prepared.user)
     }
 
-    /// The account that an identifier names.
+    /// The account that an email address, a username or an id names.
     ///
     /// # Errors
     /// When the database cannot answer.
-    pub async fn find(&self, identifier: &str) -> Result<Option<User>, AuthError> {
-        let Ok(identifier) = identifier.parse::<Identifier>() else {
-            return Ok(None);
-        };
-        Ok(users::find_credential(&self.store, &identifier).await?.map(|credential| credential.user))
-    }
-
-    /// Accounts in the order they were made, a page at a time.
-    ///
-    /// # Errors
-    /// When the database cannot answer.
-    pub async fn list(&self, limit: u64, after: Option<UserId>) -> Result<Vec<User>, AuthError> {
-        Ok(users::list(&self.store, limit, after).await?)
-    }
-
-    /// Blocks an account and ends its sessions.
-    ///
-    /// # Errors
-    /// When the database cannot answer.
-    pub async fn block(&self, id: UserId, origin: &Origin) -> Result<Vec<Session>, AuthError> {
-        let now = self.clock.now();
-        self.journal
-            .transaction(|tx, notes| async move {
-                if users::set_blocked(&tx, id, Some(now)).await? {
-                    notes.add(Fact::new(Action::AccountBlocked, origin).of(id));
-                }
-                self.end_all(&tx, id, EndReason::AccountBlocked, (&notes, origin)).await
-            })
-            .await
-    }
-
-    /// Lets a blocked account be used again. Its old sessions stay ended.
-    ///
-    /// # Errors
-    /// When the database cannot answer.
-    pub async fn unblock(&self, id: UserId, origin: &Origin) -> Result<(), AuthError> {
-        self.journal
-            .transaction(|tx, notes| async move {
-                if users::set_blocked(&tx, id, None).await? {
-                    notes.add(Fact::new(Action::AccountUnblocked, origin).of(id));
-                }
-                Ok(())
-            })
-            .await
+    pub async fn find(&self, name: &str) -> Result<Option<User>, AuthError> {
+        Ok(find_named(&self.store, name).await?)
     }
 
     /// The live sessions of a user.
@@ -144,32 +105,6 @@ impl Accounts {
         let (now, idle_timeout) = (self.clock.now(), self.idle_timeout);
         let page = Page { user, after: None, limit: 1000, now, idle_timeout };
         Ok(sessions::list_live(&self.store, &page).await?)
-    }
-
-    /// Ends every session of a user, by an administrator's hand.
-    ///
-    /// # Errors
-    /// When the database cannot answer.
-    pub async fn revoke_sessions(&self, id: UserId, origin: &Origin) -> Result<Vec<Session>, AuthError> {
-        self.journal
-            .transaction(|tx, notes| async move {
-                self.end_all(&tx, id, EndReason::RevokedByAdmin, (&notes, origin)).await
-            })
-            .await
-    }
-
-    async fn end_all(
-        &self,
-        tx: &Tx,
-        id: UserId,
-        reason: EndReason,
-        (notes, origin): (&Notes, &Origin),
-    ) -> Result<Vec<Session>, AuthError> {
-        users::hold(tx, id).await?;
-        let ended = sessions::end_selected(tx, &self.end(id, Selection::All, reason)).await?;
-        notes.extend(ended.iter().map(|session| Fact::ended(id, session.id, reason, origin)));
-        users::bump_epoch(tx, id).await?;
-        Ok(ended)
     }
 
     /// Sessions of a user to end now.
@@ -224,11 +159,25 @@ impl Accounts {
     }
 }
 
+/// The account that an email address, a username or an id names. No name looks like an id: those are longer.
+///
+/// # Errors
+/// When the database cannot answer.
+pub async fn find_named(store: &Store, name: &str) -> Result<Option<User>, StoreError> {
+    if let Ok(id) = name.trim().parse::<UserId>() {
+        return users::find(store, id).await;
+    }
+    let Ok(identifier) = name.parse::<Identifier>() else { return Ok(None) };
+    Ok(users::find_credential(store, &identifier).await?.map(|credential| credential.user))
+}
+
 /// Stores an account; the unique indexes decide whether its names are free.
 pub(super) async fn insert(tx: &Tx, account: &PreparedAccount, notes: &Notes) -> Result<(), AuthError> {
     let (path, message) = match users::insert(tx, &account.user, &account.password_hash).await? {
         Inserted::Yes => {
-            notes.add(Fact::new(Action::AccountCreated, &account.origin).of(account.user.id));
+            let created = Fact::new(Action::AccountCreated, &account.origin).of(account.user.id);
+            let roles = &account.user.roles;
+            notes.add(if roles.is_empty() { created } else { created.detailed(roles.join(", ")) });
             return Ok(());
         }
         Inserted::EmailTaken => (EMAIL, "Another account has this email address."),

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use super::{
-    Auth, Caller, Permission,
+    Auth, Caller,
     error::{AuthError, FieldError},
 };
 use crate::{
@@ -12,6 +12,7 @@ use crate::{
         ids::{EventId, UserId},
         invalid::Invalid,
         origin::Origin,
+        permission::Permission,
         session::Session,
         user::User,
     },

@@ -25,6 +25,9 @@ pub enum AuthError {
     /// The caller may not do this.
     #[error("forbidden")]
     Forbidden,
+    /// There is nobody of that id.
+    #[error("not found")]
+    NotFound,
     /// The caller's session has ended since the request began.
     #[error("the session of the request has ended")]
     CallerSignedOut,

@@ -88,7 +88,8 @@ pub async fn identify(
         auth.note_refusal(session.id, user.id, ProofRefused::Replayed, origin).await?;
         return Ok(Err(Unidentified::ProofRefused(ProofRefused::Replayed)));
     }
-    Ok(Ok(Caller { user, session }))
+    let authority = auth.accounts.grants.authority(&user);
+    Ok(Ok(Caller { user, session, authority }))
 }
 
 impl Auth {

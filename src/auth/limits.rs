@@ -220,6 +220,11 @@ impl Limits {
             .await
     }
 
+    /// Forgets what was counted for somebody who is being erased.
+    pub(super) async fn forget(&self, tx: &Tx, user: &User) -> Result<(), StoreError> {
+        throttles::remove(tx, &self.names_of(user)).await
+    }
+
     fn counted(
         &self,
         address: Option<IpAddr>,

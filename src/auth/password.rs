@@ -60,7 +60,7 @@ pub async fn change(auth: &Auth, caller: &Caller, request: ChangePassword) -> Re
         .choose_password(&request.new, user.email.as_ref(), username)
         .await?
         .map_err(|invalid| FieldError::at(&["input", "newPassword"], invalid))?;
-    let (old_hash, charge) = auth.prove_current_password(caller, &request).await?;
+    let (old_hash, charge) = auth.prove_current_password(caller, &request.current, &request.origin).await?;
     let new_hash = auth.accounts.hasher.hash(new).await?;
 
     let (request, old_hash, new_hash, charge) = (&request, &old_hash, &new_hash, &charge);
@@ -86,20 +86,21 @@ pub async fn change(auth: &Auth, caller: &Caller, request: ChangePassword) -> Re
 impl Auth {
     /// Compares what the caller says the password is. Whoever has stolen an access token can guess here as well, so it is
     /// counted like a sign-in.
-    async fn prove_current_password(
+    pub(super) async fn prove_current_password(
         &self,
         caller: &Caller,
-        request: &ChangePassword,
+        current: &SecretString,
+        origin: &Origin,
     ) -> Result<(SecretString, Charge), AuthError> {
         let user = &caller.user;
-        let current = Plaintext::offered(&request.current).ok_or(AuthError::InvalidCredentials)?;
+        let current = Plaintext::offered(current).ok_or(AuthError::InvalidCredentials)?;
         let credential = users::find_credential_by_id(self.store(), user.id).await?;
         let hash = credential.ok_or(AuthError::InvalidCredentials)?.password_hash;
         let mut charge = Charge::default();
         self.limits.guess_at(Target::CurrentPassword(user.id), &mut charge).await?;
         let compared = self.accounts.hasher.verify(current, hash.clone()).await;
         if self.unless_too_busy(compared, &charge).await? == Verdict::Wrong {
-            let rejected = Fact::new(Action::PasswordRejected, &request.origin).of(user.id);
+            let rejected = Fact::new(Action::PasswordRejected, origin).of(user.id);
             self.journal().write(rejected.with(caller.session.id)).await?;
             return Err(AuthError::InvalidCredentials);
         }

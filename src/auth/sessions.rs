@@ -3,7 +3,8 @@
 use secrecy::SecretString;
 
 use super::{
-    Auth, Caller, Permission,
+    Auth, Caller,
+    administration::By,
     error::{AuthError, FieldError},
 };
 use crate::{
@@ -12,6 +13,7 @@ use crate::{
         ids::{SessionId, UserId},
         invalid::Invalid,
         origin::Origin,
+        permission::Permission,
         session::{Delivery, EndReason, Session},
         user::User,
     },
@@ -76,15 +78,15 @@ pub enum Scope {
     Selected,
 }
 
-/// Which sessions to end.
+/// Which sessions to end, as it was asked for.
 #[derive(Debug)]
 pub struct Revoke {
     /// Which set.
     pub scope: Scope,
-    /// With [`Scope::Selected`]: which ones.
-    pub ids: Vec<SessionId>,
+    /// With [`Scope::Selected`]: which ones. What is no id at all is an unknown id.
+    pub ids: Vec<String>,
     /// Whose, when not the caller's own.
-    pub user_id: Option<UserId>,
+    pub user_id: Option<String>,
     /// Where the call comes from.
     pub origin: Origin,
 }
@@ -92,33 +94,31 @@ pub struct Revoke {
 /// Ends sessions of the caller, or of another user with the permission for it. Returns those that it ended.
 ///
 /// # Errors
-/// [`AuthError::Forbidden`] for the sessions of another user without the permission, and
-/// [`AuthError::ReauthenticationRequired`] with it when the sign-in is too long ago; [`AuthError::CallerSignedOut`]
-/// when another call ended the caller's session first.
+/// [`AuthError::Forbidden`] for the sessions of another user without the permission, or of one who may do more than the
+/// caller, and [`AuthError::ReauthenticationRequired`] with it when the sign-in is too long ago; [`AuthError::NotFound`];
+/// [`AuthError::CallerSignedOut`] when another call ended the caller's session first.
 pub async fn revoke(auth: &Auth, caller: &Caller, request: Revoke) -> Result<Vec<Session>, AuthError> {
-    let owner = request.user_id.unwrap_or(caller.user.id);
+    let owner = owner_of(caller, request.user_id.as_deref())?;
     let own = owner == caller.user.id;
-    if !own && !caller.may(Permission::UsersWrite) {
-        return Err(AuthError::Forbidden);
-    }
     if !own {
+        caller.require(Permission::UsersWrite)?;
         auth.require_recent_sign_in(caller)?;
     }
+    let ids = selected(&request)?;
     let reason = if own { EndReason::RevokedByUser } else { EndReason::RevokedByAdmin };
     let selection = match request.scope {
         Scope::All => Selection::All,
         Scope::Others => Selection::AllBut(caller.session.id),
-        Scope::Selected => Selection::These(&request.ids),
+        Scope::Selected => Selection::These(&ids),
     };
 
     let origin = &request.origin;
     auth.journal()
         .transaction(|tx, notes| async move {
-            if !users::hold_for(&tx, caller.user.id, caller.session.id).await? {
-                return Err(AuthError::CallerSignedOut);
-            }
             if !own {
-                users::hold(&tx, owner).await?;
+                auth.accounts.hold(&tx, By::Caller(caller), owner).await?;
+            } else if !users::hold_for(&tx, owner, caller.session.id).await? {
+                return Err(AuthError::CallerSignedOut);
             }
             let ended = sessions::end_selected(&tx, &auth.accounts.end(owner, selection, reason)).await?;
             let fact = |session: &Session| Fact::ended(owner, session.id, reason, origin).by(caller.user.id);
@@ -133,6 +133,21 @@ pub async fn revoke(auth: &Auth, caller: &Caller, request: Revoke) -> Result<Vec
             Ok(ended)
         })
         .await
+}
+
+fn owner_of(caller: &Caller, named: Option<&str>) -> Result<UserId, FieldError> {
+    match named.filter(|id| !id.is_empty()) {
+        Some(id) => id.parse().map_err(|invalid| FieldError::at(&["input", "userId"], invalid)),
+        None => Ok(caller.user.id),
+    }
+}
+
+fn selected(request: &Revoke) -> Result<Vec<SessionId>, FieldError> {
+    if (request.scope == Scope::Selected) == request.ids.is_empty() {
+        let message = "The scope SELECTED needs ids, and no other scope takes any.";
+        return Err(FieldError::at(&["input", "ids"], Invalid::new("IDS_AND_SCOPE", message)));
+    }
+    Ok(request.ids.iter().filter_map(|id| id.parse().ok()).collect())
 }
 
 /// A page of sessions.

@@ -54,6 +54,7 @@ impl Raw {
             passwords: self.passwords.check()?,
             housekeeping: self.housekeeping.check()?,
             audit_keep: within("audit.keep", Duration::from_secs(self.audit.keep), HOUR..=TEN_YEARS)?,
+            roles: self.roles.check()?,
             limits: self.limits.check()?,
             overload: self.overload.check()?,
             registration_open: self.registration.open,

@@ -2,7 +2,9 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
+
+use super::{roles::RawRoles, sources::list};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -22,6 +24,7 @@ pub(super) struct Raw {
     pub(super) sessions: RawSessions,
     pub(super) passwords: RawPasswords,
     pub(super) registration: RawRegistration,
+    pub(super) roles: RawRoles,
     pub(super) housekeeping: RawHousekeeping,
     pub(super) audit: RawAudit,
     pub(super) overload: RawOverload,
@@ -153,6 +156,7 @@ impl Default for Raw {
             sessions: RawSessions::default(),
             passwords: RawPasswords::default(),
             registration: RawRegistration::default(),
+            roles: RawRoles::default(),
             housekeeping: RawHousekeeping::default(),
             audit: RawAudit::default(),
             overload: RawOverload::default(),
@@ -269,20 +273,4 @@ impl Default for RawLimits {
             request_refill_ms: 1,
         }
     }
-}
-
-/// A list, or a text with commas: that is how the environment says it.
-fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged, expecting = "a list of texts, or one text with commas")]
-    enum Either {
-        List(Vec<String>),
-        Text(String),
-    }
-    Ok(match Either::deserialize(deserializer)? {
-        Either::List(items) => items,
-        Either::Text(text) => {
-            text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
-        }
-    })
 }

@@ -7,6 +7,7 @@ use figment::{
     value::{Dict, Map, Value},
 };
 use secrecy::SecretString;
+use serde::{Deserialize, Deserializer};
 
 use super::{ConfigError, raw::Raw};
 
@@ -99,6 +100,22 @@ fn set(settings: &mut Dict, path: &str, value: &str) {
             }
         }
     }
+}
+
+/// A list, or a text with commas: that is how the environment says it.
+pub(super) fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "a list of texts, or one text with commas")]
+    enum Either {
+        List(Vec<String>),
+        Text(String),
+    }
+    Ok(match Either::deserialize(deserializer)? {
+        Either::List(items) => items,
+        Either::Text(text) => {
+            text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
+        }
+    })
 }
 
 /// The key comes first, as in every other message about a setting. Values are left out: a URL may hold a password.

@@ -78,6 +78,10 @@ actions! {
     AccountBlocked = "account.blocked",
     /// An account may be used again.
     AccountUnblocked = "account.unblocked",
+    /// A user has other roles than before.
+    AccountRolesChanged = "account.roles_changed",
+    /// An account was erased. Nothing says any more whose it was.
+    AccountDeleted = "account.deleted",
     /// A password was changed.
     PasswordChanged = "password.changed",
     /// The current password was wrong when a change was asked for.

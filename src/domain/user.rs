@@ -36,6 +36,12 @@ impl User {
     pub fn blocked(&self) -> bool {
         self.blocked_at.is_some()
     }
+
+    /// Whether it is an administrator who may sign in: one of those of whom there must always be one.
+    #[must_use]
+    pub fn administers(&self) -> bool {
+        !self.blocked() && self.roles.iter().any(|role| role == ADMIN)
+    }
 }
 
 /// A name to sign in with: 3 to 32 of `a-z A-Z 0-9 . _ -`, never with an `@`, so that it cannot be mistaken

@@ -214,6 +214,7 @@ impl From<AuthError> for ApiError {
             }
             AuthError::AccountBlocked => Self::new(ErrorCode::AccountBlocked, "This account is blocked."),
             AuthError::Forbidden => Self::new(ErrorCode::Forbidden, "This is not allowed."),
+            AuthError::NotFound => Self::new(ErrorCode::NotFound, "There is no such object."),
             // Not UNAUTHENTICATED: that code promises that no field of the request was executed.
             AuthError::CallerSignedOut => {
                 Self::new(ErrorCode::Forbidden, "The session that made this request has ended.")

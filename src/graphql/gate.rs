@@ -17,17 +17,22 @@ pub enum Access {
 }
 
 /// Every root field that is not public.
-const FIELDS: [(&str, Access); 6] = [
+const FIELDS: [(&str, Access); 10] = [
     ("me", Access::Optional),
     ("node", Access::Optional),
     ("logout", Access::Tolerant),
     ("auditEvents", Access::Required),
     ("revokeSessions", Access::Required),
     ("changePassword", Access::Required),
+    ("deleteAccount", Access::Required),
+    ("user", Access::Required),
+    ("users", Access::Required),
+    ("updateUser", Access::Required),
 ];
 
 /// Fields that take a password or a token: one of them in an operation, or a guesser would put in a thousand.
-const TAKES_CREDENTIAL: [&str; 5] = ["login", "register", "refreshToken", "logout", "changePassword"];
+const TAKES_CREDENTIAL: [&str; 6] =
+    ["login", "register", "refreshToken", "logout", "changePassword", "deleteAccount"];
 
 /// Fields that begin or refresh a session: a DPoP proof that comes with one is for the session's own key.
 const TAKES_PROOF: [&str; 3] = ["login", "register", "refreshToken"];

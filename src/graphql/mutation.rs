@@ -7,11 +7,13 @@ use super::{
     error::ApiError,
     inputs::{
         ChangePasswordInput, LoginInput, LogoutInput, RefreshTokenInput, RegisterInput, RevokeSessionsInput,
-        SessionScope, TokenDelivery, non_empty, non_empty_text,
+        TokenDelivery, non_empty, non_empty_text,
     },
     request::{CookieEffect, RequestContext},
     types::{
-        User, auth,
+        User,
+        administration::{DeleteAccountInput, DeleteAccountPayload, UpdateUserInput, UpdateUserPayload},
+        auth,
         payloads::{
             AuthPayload, ChangePasswordPayload, EMAIL_VERIFICATION_REQUIRED, LogoutPayload, RegisterPayload,
             RevokeSessionsPayload, hand_out_device_token,
@@ -23,14 +25,16 @@ use super::{
 use crate::{
     auth::{
         Auth, Start,
+        administration::{self, Changed},
+        deletion::{self, DeleteAccount},
         error::{AuthError, FieldError},
         login::{self, Login},
-        password::{self, ChangePassword, Changed},
+        password::{self, ChangePassword},
         refresh::{Refresh, refresh},
         register::{self, Register},
         sessions::{self, Revoke, SignOut, SignedOut},
     },
-    domain::{invalid::Invalid, origin::Origin, session::Delivery},
+    domain::{invalid::Invalid, session::Delivery},
 };
 
 pub(super) struct Mutation;
@@ -104,11 +108,16 @@ impl Mutation {
     ) -> Result<RevokeSessionsPayload, ApiError> {
         let request = request(ctx)?;
         let caller = request.caller()?;
-        let revoke = parse_revocation(input, request.origin())?;
+        let revoke = Revoke {
+            scope: input.scope.into(),
+            ids: input.ids.unwrap_or_default().into_iter().map(String::from).collect(),
+            user_id: input.user_id.map(String::from),
+            origin: request.origin(),
+        };
         let ended = sessions::revoke(auth(ctx)?, caller, revoke).await?;
         let signed_out = ended.iter().any(|session| session.id == caller.session_id());
-        if signed_out && caller.session.delivery == Delivery::Cookie && request.cookie.is_some() {
-            request.affect_cookie(CookieEffect::Clear);
+        if signed_out {
+            request.forget_cookie_of(caller);
         }
         Ok(RevokeSessionsPayload { sessions: ended.into_iter().map(Session::from).collect(), signed_out })
     }
@@ -127,12 +136,42 @@ impl Mutation {
             revoke_other_sessions: input.revoke_other_sessions,
             origin: request.origin(),
         };
-        let Changed { ended, device_token } = password::change(auth(ctx)?, caller, change).await?;
+        let password::Changed { ended, device_token } = password::change(auth(ctx)?, caller, change).await?;
         Ok(ChangePasswordPayload {
             user: User(caller.user.clone()),
             revoked_sessions: ended.into_iter().map(Session::from).collect(),
             device_token: hand_out_device_token(device_token, caller.session.delivery, request),
         })
+    }
+
+    /// Erase the signed-in user's account with everything kept about it.
+    async fn delete_account(
+        &self,
+        ctx: &Context<'_>,
+        input: DeleteAccountInput,
+    ) -> Result<DeleteAccountPayload, ApiError> {
+        let request = request(ctx)?;
+        let caller = request.caller()?;
+        let delete = DeleteAccount { current_password: input.current_password, origin: request.origin() };
+        let deleted = deletion::delete(auth(ctx)?, caller, delete).await?;
+        request.forget_cookie_of(caller);
+        Ok(DeleteAccountPayload { deleted_user_id: deleted.to_string().into() })
+    }
+
+    /// Block, unblock or re-role a user. Requires the permission `users:write`.
+    async fn update_user(
+        &self,
+        ctx: &Context<'_>,
+        input: UpdateUserInput,
+    ) -> Result<UpdateUserPayload, ApiError> {
+        let request = request(ctx)?;
+        let caller = request.caller()?;
+        let update = input.into_request(request.origin());
+        let Changed { user, ended } = administration::update(auth(ctx)?, caller, update).await?;
+        if ended.iter().any(|session| session.id == caller.session_id()) {
+            request.forget_cookie_of(caller);
+        }
+        Ok(UpdateUserPayload::new(user, ended))
     }
 }
 
@@ -168,24 +207,4 @@ fn the_token(
         (None, Some(token)) => Ok(Some((token.clone(), Delivery::Cookie))),
         (None, None) => Ok(None),
     }
-}
-
-fn parse_revocation(input: RevokeSessionsInput, origin: Origin) -> Result<Revoke, ApiError> {
-    let invalid =
-        |path, code, message| ApiError::bad_input(FieldError::at(path, Invalid::new(code, message)));
-    let selected = input.scope == SessionScope::Selected;
-    let ids = input.ids.unwrap_or_default();
-    if selected == ids.is_empty() {
-        let message = "The scope SELECTED needs ids, and no other scope takes any.";
-        return Err(invalid(&["input", "ids"], "IDS_AND_SCOPE", message));
-    }
-    let user_id = match input.user_id.as_deref().filter(|id| !id.is_empty()) {
-        Some(id) => Some(
-            id.parse().map_err(|error| ApiError::bad_input(FieldError::at(&["input", "userId"], error)))?,
-        ),
-        None => None,
-    };
-    // What is no id at all is an unknown id.
-    let ids = ids.iter().filter_map(|id| id.parse().ok()).collect();
-    Ok(Revoke { scope: input.scope.into(), ids, user_id, origin })
 }

@@ -12,10 +12,11 @@ use super::{
         auth,
         payloads::EMAIL_VERIFICATION_REQUIRED,
         request,
+        users::{UserConnection, users as page_of_users},
     },
 };
 use crate::{
-    auth::{audit, proof, sessions},
+    auth::{audit, proof, sessions, users},
     domain::ids::NodeId,
 };
 
@@ -49,11 +50,31 @@ impl Query {
         audit_events(ctx, first, after.as_deref(), user_id).await
     }
 
+    /// One user. Requires the permission `users:read`.
+    async fn user(&self, ctx: &Context<'_>, id: ID) -> Option<Result<User, ApiError>> {
+        find_user(ctx, &id).await.transpose()
+    }
+
+    /// Users, newest first. Requires the permission `users:read`.
+    async fn users(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "At most 100.", default = 20)] first: i32,
+        after: Option<String>,
+        #[graphql(desc = "Matches the beginning of the email address or username.")] search: Option<String>,
+    ) -> Result<UserConnection, ApiError> {
+        page_of_users(ctx, first, after.as_deref(), search.as_deref()).await
+    }
+
     /// What a sign-in screen needs to know about this server. Public.
     #[expect(clippy::unused_async, reason = "resolvers are async, whether or not they wait")]
     async fn settings(&self, ctx: &Context<'_>) -> Result<Settings, ApiError> {
         current_settings(ctx)
     }
+}
+
+async fn find_user(ctx: &Context<'_>, id: &str) -> Result<Option<User>, ApiError> {
+    Ok(users::find(auth(ctx)?, request(ctx)?.caller()?, id).await?.map(User))
 }
 
 fn current_settings(ctx: &Context<'_>) -> Result<Settings, ApiError> {

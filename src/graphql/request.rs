@@ -118,6 +118,14 @@ impl RequestContext {
         self.lock_effects().cookie = Some(effect);
     }
 
+    /// Notes that the session is over which the request was made with. A cookie beside the access token of a body session is
+    /// some other session's.
+    pub fn forget_cookie_of(&self, caller: &Caller) {
+        if caller.session.delivery == Delivery::Cookie && self.cookie.is_some() {
+            self.affect_cookie(CookieEffect::Clear);
+        }
+    }
+
     /// Notes a device token that the browser is to keep.
     pub fn trust_device(&self, token: SecretString) {
         self.lock_effects().device_cookie = Some(token);

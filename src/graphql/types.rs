@@ -1,9 +1,11 @@
 //! Objects of the schema.
 
+pub(super) mod administration;
 pub(super) mod audit;
 mod pages;
 pub(super) mod payloads;
 pub(super) mod sessions;
+pub(super) mod users;
 
 use std::sync::Arc;
 
@@ -38,6 +40,7 @@ pub(super) enum Node {
     AuditEvent(AuditEvent),
 }
 
+#[derive(Clone)]
 pub(super) struct User(pub(super) user::User);
 
 /// A person who can sign in.

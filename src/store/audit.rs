@@ -1,6 +1,10 @@
-//! Statements on `audit_events`. Rows are added and, when they are old, deleted; nothing changes one.
+//! Statements on `audit_events`. Rows are added and, when they are old, deleted; nothing changes one but the erasure of the
+//! account that it is about.
 
-use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    UpdateMany, sea_query::Expr,
+};
 use time::OffsetDateTime;
 
 use super::{
@@ -79,6 +83,28 @@ pub async fn prune(store: &Store, before: OffsetDateTime, limit: u64) -> Result<
     }
     let delete = Entity::delete_many().filter(Column::Id.is_in(ids));
     store.write(delete.into_query()).await
+}
+
+/// Takes out of the events about a user, and of those by a user, what tells of the person. Their id stays, and is nobody's
+/// then. What an administrator did to them is still that administrator's deed, from where it was done.
+///
+/// # Errors
+/// When the database cannot.
+pub async fn anonymise(tx: &Tx, id: UserId) -> Result<(), StoreError> {
+    let (about, by) = (Column::UserId.eq(id.as_uuid()), Column::ActorId.eq(id.as_uuid()));
+    let nothing = || Expr::value(Option::<String>::None);
+    let from_nowhere = |whose: Condition| -> UpdateMany<Entity> {
+        Entity::update_many()
+            .col_expr(Column::Ip, nothing())
+            .col_expr(Column::UserAgent, nothing())
+            .filter(whose)
+    };
+    let details = Entity::update_many().col_expr(Column::Detail, nothing()).filter(about.clone());
+    let by_themselves = Condition::all().add(about).add(Column::ActorId.is_null());
+    for forget in [details, from_nowhere(by_themselves), from_nowhere(Condition::all().add(by))] {
+        forget.exec(tx.connection()).await?;
+    }
+    Ok(())
 }
 
 fn to_row(event: &Event) -> ActiveModel {

@@ -12,6 +12,7 @@ use super::{
     from_millis, to_millis,
 };
 use crate::domain::{
+    email::EmailAddress,
     ids::{LetterId, UserId},
     letter::{Letter, LetterKind, Queued, Recipient},
     origin::Origin,
@@ -88,6 +89,15 @@ pub async fn remove(store: &Store, id: LetterId) -> Result<(), StoreError> {
 /// When the database cannot.
 pub async fn remove_about(tx: &Tx, user: UserId) -> Result<(), StoreError> {
     Entity::delete_many().filter(Column::UserId.eq(user.as_uuid())).exec(tx.connection()).await?;
+    Ok(())
+}
+
+/// Forgets every letter to an address.
+///
+/// # Errors
+/// When the database cannot.
+pub async fn remove_to(tx: &Tx, address: &EmailAddress) -> Result<(), StoreError> {
+    Entity::delete_many().filter(Column::Address.eq(address.as_str())).exec(tx.connection()).await?;
     Ok(())
 }
 

@@ -1,13 +1,16 @@
 //! Statements on `users`.
 
+mod administration;
+
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, Condition, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    ColumnTrait, Condition, EntityTrait, ExprTrait, QueryFilter, QuerySelect, QueryTrait,
     sea_query::{Expr, SelectStatement},
 };
 use secrecy::{ExposeSecret, SecretString};
 use time::OffsetDateTime;
 
+pub use self::administration::{Page, another_administers, find_in, list, set_roles};
 use super::{
     Store, StoreError, Tx,
     entity::{SecretText, refresh_sessions, users},
@@ -120,18 +123,6 @@ pub async fn any(tx: &Tx) -> Result<bool, StoreError> {
     Ok(id.into_tuple::<uuid::Uuid>().one(tx.connection()).await?.is_some())
 }
 
-/// Accounts in the order they were made.
-///
-/// # Errors
-/// When the database cannot, or a row is impossible.
-pub async fn list(store: &Store, limit: u64, after: Option<UserId>) -> Result<Vec<User>, StoreError> {
-    let mut query = users::Entity::find().order_by_asc(users::Column::Id).limit(limit);
-    if let Some(after) = after {
-        query = query.filter(users::Column::Id.gt(after.as_uuid()));
-    }
-    query.all(&store.reader).await?.into_iter().map(TryInto::try_into).collect()
-}
-
 /// Ends every session of a user by raising the epoch; returns the new one, or `None` without such a user.
 ///
 /// # Errors
@@ -222,6 +213,18 @@ pub async fn replace_password_hash(
         .exec(tx.connection())
         .await?;
     Ok(replaced.rows_affected == 1)
+}
+
+/// Whether a password hash is still the one that the caller compared with.
+///
+/// # Errors
+/// When the database cannot.
+pub async fn has_password_hash(tx: &Tx, id: UserId, hash: &SecretString) -> Result<bool, StoreError> {
+    let unchanged = users::Entity::find_by_id(id.as_uuid())
+        .filter(users::Column::PasswordHash.eq(hash.expose_secret()))
+        .select_only()
+        .column(users::Column::Id);
+    Ok(unchanged.into_tuple::<uuid::Uuid>().one(tx.connection()).await?.is_some())
 }
 
 /// Blocks an account, or unblocks it with `None`. `false` without such a user.

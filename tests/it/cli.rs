@@ -79,7 +79,7 @@ fn an_older_schema_is_refused_until_it_is_migrated() {
     let refused = serve(&[]).output().unwrap();
     let complaint = String::from_utf8(refused.stderr).unwrap();
     assert!(
-        complaint.contains("14 migrations are missing") && complaint.contains("keywheel migrate"),
+        complaint.contains("15 migrations are missing") && complaint.contains("keywheel migrate"),
         "{complaint}"
     );
     assert!(fails(&folder, &["user", "list"]).contains("migrate"));
@@ -132,6 +132,80 @@ fn accounts_are_kept_from_the_command_line() {
         succeeds(&folder, &["user", "revoke", "alice@example.com"]),
         "Ended 0 sessions of alice@example.com.\n"
     );
+}
+
+#[test]
+fn users_are_administered_from_the_command_line() {
+    let folder = TempDir::new().unwrap();
+    succeeds(&folder, &["migrate"]);
+    std::fs::write(folder.path().join("keywheel.toml"), "[roles]\nsupport = [\"users:read\"]\n").unwrap();
+    let json = |arguments: &[&str]| -> Value {
+        serde_json::from_str(&succeeds(&folder, &[arguments, &["--json"]].concat())).unwrap()
+    };
+    for email in ["alice@example.com", "albert@example.com", "bob@example.com"] {
+        succeeds(&folder, &["user", "create", email]);
+    }
+    let id = json(&["user", "show", "alice@example.com"])["id"].as_str().unwrap().to_owned();
+
+    let given = output(&folder, &["user", "role", &id, "support", "billing:write"]);
+    assert_eq!(
+        String::from_utf8_lossy(&given.stdout),
+        format!("{id} has these roles now: support, billing:write.\n")
+    );
+    let warned = String::from_utf8(given.stderr).unwrap();
+    assert!(warned.contains("`billing:write`") && !warned.contains("`support`"), "{warned}");
+    let shown = json(&["user", "show", &id]);
+    assert_eq!(shown["roles"], serde_json::json!(["support", "billing:write"]));
+    assert_eq!((&shown["permissions"], &shown["sessions"]), (&serde_json::json!(["users:read"]), &0.into()));
+    let page = succeeds(&folder, &["user", "show", "alice@example.com"]);
+    assert!(page.contains("Email        alice@example.com (not verified)\n"), "{page}");
+    assert_eq!(output(&folder, &["user", "role", &id]).status.code(), Some(2), "nothing is no list of roles");
+    assert_eq!(output(&folder, &["user", "role", &id, "support", "--none"]).status.code(), Some(2));
+    assert!(fails(&folder, &["user", "role", &id, "Support"]).contains("small letters"));
+    assert_eq!(json(&["user", "role", &id, "--none"])["user"]["roles"], serde_json::json!([]));
+
+    let found = json(&["user", "list", "--search", "AL"]);
+    let emails: Vec<_> =
+        found.as_array().unwrap().iter().map(|user| user["email"].as_str().unwrap()).collect();
+    assert_eq!(emails, ["alice@example.com", "albert@example.com"], "the oldest first");
+    assert_eq!(
+        json(&["user", "block", &id]),
+        serde_json::json!({ "user": json(&["user", "list", "--search", "alice"])[0], "ended_sessions": 0 })
+    );
+    assert_eq!(json(&["user", "unblock", &id])["user"]["blocked"], false);
+    assert_eq!(json(&["user", "revoke", &id])["ended_sessions"], 0);
+
+    assert!(fails(&folder, &["user", "delete", "bob@example.com"]).contains("--yes"));
+    let deleted = json(&["user", "delete", "bob@example.com", "--yes"])["deleted_user_id"].clone();
+    assert!(fails(&folder, &["user", "show", deleted.as_str().unwrap()]).contains("there is no account"));
+    succeeds(&folder, &["user", "create", "bob@example.com"]);
+    assert_ne!(json(&["user", "show", "bob@example.com"])["id"], deleted);
+}
+
+#[test]
+fn the_last_administrator_is_touched_only_on_purpose() {
+    let folder = TempDir::new().unwrap();
+    succeeds(&folder, &["migrate"]);
+    let root = "root@example.com";
+    for (email, purpose) in [(root, "--admin"), ("alice@example.com", "--json")] {
+        succeeds(&folder, &["user", "create", email, purpose]);
+    }
+    for attempt in [
+        &["user", "block", root][..],
+        &["user", "role", root, "--none"],
+        &["user", "role", root, "support"],
+        &["user", "delete", root, "--yes"],
+    ] {
+        let refused = fails(&folder, attempt);
+        assert!(refused.contains("last administrator") && refused.contains("--even-last-admin"), "{refused}");
+    }
+    succeeds(&folder, &["user", "block", root, "--even-last-admin"]);
+    succeeds(&folder, &["user", "unblock", root]);
+    succeeds(&folder, &["user", "role", root, "support", "--even-last-admin"]);
+    succeeds(&folder, &["user", "role", root, "admin"]);
+    succeeds(&folder, &["user", "role", "alice@example.com", "admin"]);
+    succeeds(&folder, &["user", "delete", root, "--yes"]);
+    assert!(fails(&folder, &["user", "delete", "alice@example.com", "--yes"]).contains("last administrator"));
 }
 
 #[test]

@@ -2,7 +2,10 @@
 
 use std::{fs, path::Path};
 
-use keywheel::config::{Config, ConfigError, Profile};
+use keywheel::{
+    config::{Config, ConfigError, Profile},
+    domain::permission::Permission,
+};
 use secrecy::ExposeSecret;
 
 fn parse(file: &str, environment: &[(&str, &str)]) -> Result<Config, ConfigError> {
@@ -123,11 +126,37 @@ fn what_makes_no_sense_is_refused_by_its_name() {
         ("passwords.queue = 0", "passwords.queue"),
         ("registration.require_verification = true", "registration.require_verification"),
         ("graphql.explorer = 1", "graphql.explorer"),
+        ("roles.support = [\"users:delete\"]", "roles.support"),
+        ("roles.support = [\"users:read\", 7]", "roles.support"),
+        ("roles.support = true", "roles.support"),
+        ("roles.Support = []", "roles.Support"),
+        ("roles.\"two words\" = []", "roles.two words"),
+        ("roles.admin = [\"users:read\"]", "roles.admin"),
+        ("roles.admin = []", "roles.admin"),
+        ("roles = [\"admin\"]", "roles"),
     ] {
         let error = parse(file, &[]).map(|_| ()).unwrap_err().to_string();
         assert!(error.starts_with(&format!("{named}: ")), "{file}: {error}");
         assert!(!error.contains("hunter2"), "{error}");
     }
+}
+
+#[test]
+fn roles_carry_what_is_written() {
+    let config = parse(
+        "[roles]\nsupport = [\"users:read\"]\n\"billing:write\" = []\nadmin = [\"audit:read\", \"users:read\", \"users:write\"]\n",
+        &[("KEYWHEEL_ROLES__CLERK", "users:write, audit:read"), ("KEYWHEEL_ROLES__SUPPORT", "audit:read")],
+    )
+    .unwrap();
+    let may = |role: &str| {
+        let authority = config.roles.authority_of(&[role.to_owned()]);
+        let allowed = Permission::ALL.into_iter().filter(|permission| authority.may(*permission));
+        allowed.map(Permission::name).collect::<Vec<_>>().join(",")
+    };
+    let all = ["admin", "support", "clerk", "billing:write", "other"].map(may);
+    assert_eq!(all, ["users:read,users:write,audit:read", "audit:read", "users:write,audit:read", "", ""]);
+    assert!(config.roles.know("billing:write") && !config.roles.know("other"));
+    assert_eq!(parse("", &[]).unwrap().roles, parse("[roles]\n", &[]).unwrap().roles);
 }
 
 #[test]

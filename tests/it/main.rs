@@ -5,12 +5,15 @@
 mod support;
 
 mod accounts;
+mod administration;
 mod audit;
+mod authorisation;
 mod cli;
 mod config;
 mod cookies;
 mod crashes;
 mod databases;
+mod deletion;
 mod devices;
 mod docs;
 mod dpop;

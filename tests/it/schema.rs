@@ -51,6 +51,8 @@ async fn the_gate_knows_every_root_field() {
             line("node", Access::Optional, false),
             line("me", Access::Optional, false),
             line("auditEvents", Access::Required, false),
+            line("user", Access::Required, false),
+            line("users", Access::Required, false),
             line("settings", Access::Public, false),
         ]
     );
@@ -63,6 +65,8 @@ async fn the_gate_knows_every_root_field() {
             line("logout", Access::Tolerant, true),
             line("revokeSessions", Access::Required, false),
             line("changePassword", Access::Required, true),
+            line("deleteAccount", Access::Required, true),
+            line("updateUser", Access::Required, false),
         ]
     );
 }

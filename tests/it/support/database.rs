@@ -49,7 +49,7 @@ impl Database {
     pub(crate) async fn create(folder: &Path) -> Self {
         match Kind::chosen() {
             Kind::Sqlite => Self::embedded(folder),
-            kind => Self::on(&kind.server()).await,
+            kind => Self::on(&kind.server(), "").await,
         }
     }
 
@@ -63,11 +63,11 @@ impl Database {
         Self::at(&format!("sqlite://{}", folder.join("keywheel.db").display()))
     }
 
-    /// A new one on a server, whose address names another.
-    pub(crate) async fn on(server: &str) -> Self {
+    /// A new one on a server, whose address names another, with what is said of it in its making.
+    pub(crate) async fn on(server: &str, options: &str) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("test_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        Self::at(server).sql(&format!("CREATE DATABASE {name}")).await;
+        Self::at(server).sql(&format!("CREATE DATABASE {name} {options}")).await;
         let mut url = Url::parse(server).unwrap();
         url.set_path(&name);
         Self::at(url.as_str())
@@ -108,6 +108,21 @@ impl Database {
     /// Reads one number.
     pub(crate) async fn number(&self, query: &str) -> i64 {
         self.text(&format!("SELECT concat(({query}), '')")).await.parse().unwrap()
+    }
+
+    /// Reads rows, each as the text of all its columns.
+    pub(crate) async fn rows(&self, query: &str) -> Vec<String> {
+        use sqlx::Row;
+        let mut connection = self.connection().await;
+        let rows = sqlx::query(AssertSqlSafe(query)).fetch_all(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+        let cell = |row: &sqlx::any::AnyRow, at: usize| {
+            let text = row.try_get::<String, _>(at).ok();
+            let bytes = || Some(String::from_utf8_lossy(&row.try_get::<Vec<u8>, _>(at).ok()?).into_owned());
+            let number = || Some(row.try_get::<i64, _>(at).ok()?.to_string());
+            text.or_else(bytes).or_else(number).unwrap_or_default()
+        };
+        rows.iter().map(|row| (0..row.len()).map(|at| cell(row, at)).collect::<Vec<_>>().join(" ")).collect()
     }
 
     /// For more than one statement.

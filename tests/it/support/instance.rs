@@ -28,7 +28,7 @@ impl Instance {
         let printed = this.script("up");
         let lines = String::from_utf8(printed.stdout).unwrap();
         let url = lines.lines().find_map(|line| line.split_once('=').filter(|(_, url)| url.contains("://")));
-        (Some(this), Database::on(url.unwrap().1).await, folder)
+        (Some(this), Database::on(url.unwrap().1, "").await, folder)
     }
 
     /// As a crash.
