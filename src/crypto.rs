@@ -12,6 +12,7 @@ pub mod refresh_token;
 pub mod secret;
 pub mod signature;
 pub mod signing_key;
+pub mod stored_hash;
 
 /// SHA-256.
 #[must_use]
