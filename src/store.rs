@@ -11,10 +11,13 @@ pub mod dpop_proofs;
 mod durability;
 mod entity;
 mod error;
+pub mod exchanged_tokens;
+pub mod imports;
 pub mod mails;
 pub mod one_time;
 pub mod sessions;
 pub mod signing_keys;
+pub mod strapi;
 pub mod throttles;
 pub mod users;
 

@@ -20,6 +20,8 @@ mod m20261123_000011_create_dpop_proofs;
 mod m20261123_000012_remember_configuration;
 mod m20261123_000013_create_mails;
 mod m20261123_000014_create_one_time_tokens;
+mod m20261123_000017_create_imported_users;
+mod m20261123_000018_create_exchanged_tokens;
 
 /// Every migration, oldest first.
 #[derive(Debug)]
@@ -43,6 +45,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000012_remember_configuration::Migration),
             Box::new(m20261123_000013_create_mails::Migration),
             Box::new(m20261123_000014_create_one_time_tokens::Migration),
+            Box::new(m20261123_000017_create_imported_users::Migration),
+            Box::new(m20261123_000018_create_exchanged_tokens::Migration),
         ]
     }
 }
