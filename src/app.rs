@@ -3,6 +3,7 @@
 pub mod admin;
 mod descriptors;
 pub mod dev;
+pub mod import;
 pub mod maintenance;
 mod schema;
 pub mod secrets;

@@ -9,6 +9,7 @@ pub mod configuration;
 pub mod error;
 pub mod housekeeping;
 pub mod identify;
+pub mod import;
 pub mod journal;
 pub mod keys;
 pub mod limits;

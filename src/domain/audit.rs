@@ -74,6 +74,8 @@ actions! {
     LoginOpened = "login.opened",
     /// An account was made.
     AccountCreated = "account.created",
+    /// Accounts of another system were brought.
+    AccountsImported = "accounts.imported",
     /// An account may not be used any more.
     AccountBlocked = "account.blocked",
     /// An account may be used again.
