@@ -3,6 +3,7 @@
 pub mod device_token;
 pub mod dpop;
 pub mod entropy;
+pub mod foreign_token;
 pub mod hasher;
 mod jose;
 pub mod jwt;

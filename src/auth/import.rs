@@ -27,6 +27,9 @@ use crate::{
     },
 };
 
+/// The epoch that accounts come with. It is another one as soon as a password is changed or sessions are ended here.
+pub(super) const EPOCH_AT_IMPORT: i64 = 0;
+
 /// How often a batch is tried that others are in the way of, by taking an address while it is written.
 const TRIES: u32 = 5;
 

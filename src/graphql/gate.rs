@@ -27,10 +27,11 @@ const FIELDS: [(&str, Access); 6] = [
 ];
 
 /// Fields that take a password or a token: one of them in an operation, or a guesser would put in a thousand.
-const TAKES_CREDENTIAL: [&str; 5] = ["login", "register", "refreshToken", "logout", "changePassword"];
+const TAKES_CREDENTIAL: [&str; 6] =
+    ["login", "register", "exchangeToken", "refreshToken", "logout", "changePassword"];
 
 /// Fields that begin or refresh a session: a DPoP proof that comes with one is for the session's own key.
-const TAKES_PROOF: [&str; 3] = ["login", "register", "refreshToken"];
+const TAKES_PROOF: [&str; 4] = ["login", "register", "exchangeToken", "refreshToken"];
 
 /// What an operation needs: the most that any of its root fields needs.
 pub fn access<'a>(root_fields: impl IntoIterator<Item = &'a str>) -> Access {

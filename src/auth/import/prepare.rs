@@ -3,7 +3,7 @@
 use secrecy::{ExposeSecret, SecretString};
 use time::OffsetDateTime;
 
-use super::{Finding, ImportSettings, SourceUser};
+use super::{EPOCH_AT_IMPORT, Finding, ImportSettings, SourceUser};
 use crate::{
     crypto::{
         entropy::{Entropy, random},
@@ -91,7 +91,7 @@ impl Preparing<'_> {
             username,
             blocked_at: row.blocked.then_some(self.now),
             roles: self.roles(&row.place, &row.roles, findings),
-            auth_epoch: 0,
+            auth_epoch: EPOCH_AT_IMPORT,
             created_at,
         };
         Ok(NewImport { source_id, made_at: row.created_at, user, password_hash })
