@@ -33,8 +33,8 @@ pub use tokens::{SignedIn, Start};
 pub use crate::store::Health;
 use crate::{
     auth::{
-        accounts::Accounts, exchange::Bridge, journal::Journal, keys::Keys, limits::Limits, proof::NotedRefusals,
-        seen_proofs::SeenProofs,
+        accounts::Accounts, exchange::Bridge, journal::Journal, keys::Keys, limits::Limits,
+        proof::NotedRefusals, seen_proofs::SeenProofs,
     },
     clock::SharedClock,
     crypto::{
@@ -147,7 +147,8 @@ impl Auth {
     /// Puts the parts together.
     #[must_use]
     pub fn new(parts: Parts, settings: AuthSettings) -> Self {
-        let Parts { accounts, keys, refresh_tokens, access_tokens, device_tokens, proofs, limits, bridge } = parts;
+        let Parts { accounts, keys, refresh_tokens, access_tokens, device_tokens, proofs, limits, bridge } =
+            parts;
         Self {
             accounts,
             keys,

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use crate::{
     clock::Clock,
-    store::{Store, StoreError, audit, cluster, dpop_proofs, exchanged_tokens, one_time, sessions, throttles},
+    store::{
+        Store, StoreError, audit, cluster, dpop_proofs, exchanged_tokens, one_time, sessions, throttles,
+    },
 };
 
 /// How much is deleted, and how fast.

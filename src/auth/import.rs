@@ -220,7 +220,9 @@ impl Importer {
                 continue;
             };
             let rehearsed = self.rehearsed.contains(&id_digest(&candidate.source_id));
-            if let Some(earlier) = known.get(&candidate.source_id).copied().or(rehearsed.then(|| self.now_known(None))) {
+            if let Some(earlier) =
+                known.get(&candidate.source_id).copied().or(rehearsed.then(|| self.now_known(None)))
+            {
                 self.note_known(row, candidate, earlier, &mut decided);
                 continue;
             }
@@ -246,7 +248,8 @@ impl Importer {
     }
 
     fn note_known(&self, row: &Prepared, candidate: &NewImport, earlier: Known, decided: &mut Decided) {
-        let other = earlier.made_at.zip(candidate.made_at).is_some_and(|(there, here)| millis(there) != millis(here));
+        let other =
+            earlier.made_at.zip(candidate.made_at).is_some_and(|(there, here)| millis(there) != millis(here));
         if millis(earlier.imported_at) == millis(self.began_at) {
             decided.findings.push(row.left_out("ID_TWICE", "an earlier row of this source has the same id"));
         } else if other {

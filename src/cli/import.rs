@@ -92,7 +92,8 @@ impl Options {
         }
         let mut roles = BTreeMap::new();
         for role in &self.roles {
-            let (old, new) = role.split_once('=').with_context(|| format!("--role {role}: must be OLD=NEW"))?;
+            let (old, new) =
+                role.split_once('=').with_context(|| format!("--role {role}: must be OLD=NEW"))?;
             if new.len() > 32 || !new.chars().all(|c| c.is_ascii_alphanumeric() || "_-:.".contains(c)) {
                 bail!("--role {role}: a role has at most 32 letters (a to z), digits, or one of _ - : .");
             }
@@ -118,7 +119,10 @@ fn tell(progress: &Progress<'_>, options: &Options) {
             // Once for each so many rows, whatever the size of a batch is.
             if counts.read % TELL_EVERY < u64::from(options.batch) && counts.read >= TELL_EVERY {
                 let of = of.map_or_else(String::new, |of| format!(" of {of}"));
-                output::progress(&format!("{}{of} rows read, {} accounts made", counts.read, counts.imported));
+                output::progress(&format!(
+                    "{}{of} rows read, {} accounts made",
+                    counts.read, counts.imported
+                ));
             }
         }
     }
@@ -127,7 +131,9 @@ fn tell(progress: &Progress<'_>, options: &Options) {
 fn found(finding: &Finding, options: &Options) {
     let Finding { place, left_out, code, message } = finding;
     if options.json {
-        output::line(json!({ "place": place, "leftOut": left_out, "code": code, "message": message }).to_string());
+        output::line(
+            json!({ "place": place, "leftOut": left_out, "code": code, "message": message }).to_string(),
+        );
     } else {
         let outcome = if *left_out { "left out" } else { "changed" };
         output::line(format!("{place}: {outcome}: {message} ({code})"));

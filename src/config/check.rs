@@ -7,9 +7,12 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use url::Url;
 
 use super::{
-    Bridge, BridgeSecret, Config, ConfigError, Database, Housekeeping, Limits, Overload, Passwords, Profile, Sessions, Tokens,
-    exposure,
-    raw::{Raw, RawBridge, RawDatabase, RawHousekeeping, RawLimits, RawOverload, RawPasswords, RawSessions, RawTokens},
+    Bridge, BridgeSecret, Config, ConfigError, Database, Housekeeping, Limits, Overload, Passwords, Profile,
+    Sessions, Tokens, exposure,
+    raw::{
+        Raw, RawBridge, RawDatabase, RawHousekeeping, RawLimits, RawOverload, RawPasswords, RawSessions,
+        RawTokens,
+    },
     sources::Secrets,
 };
 use crate::domain::{algorithm::SigningAlgorithm, session::Delivery, throttle::Rate};
@@ -212,7 +215,8 @@ impl RawBridge {
             (None, Some(file), _) => BridgeSecret::File(file),
         };
         let until = until.ok_or_else(|| {
-            let why = "must say when the last token of the other system is taken, such as \"2027-03-31T00:00:00Z\"";
+            let why =
+                "must say when the last token of the other system is taken, such as \"2027-03-31T00:00:00Z\"";
             ConfigError::invalid("bridge.until", &why)
         })?;
         if self.source.is_empty() {

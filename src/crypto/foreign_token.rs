@@ -27,7 +27,9 @@ const CLOCK_BUDGET: i64 = 5;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum SecretRefused {
     /// It can be tried out.
-    #[error("has fewer than {MIN_SECRET} bytes: anybody could find it out from one token, and make tokens of everybody")]
+    #[error(
+        "has fewer than {MIN_SECRET} bytes: anybody could find it out from one token, and make tokens of everybody"
+    )]
     Short,
     /// It is known to everybody.
     #[error("is one of an example")]

@@ -241,12 +241,7 @@ impl Workbench {
         let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, self.params.clone());
         let mut output = Zeroizing::new([0; Params::DEFAULT_OUTPUT_LEN]);
         argon2
-            .hash_password_into_with_memory(
-                password.expose().as_bytes(),
-                salt,
-                &mut *output,
-                self.memory(),
-            )
+            .hash_password_into_with_memory(password.expose().as_bytes(), salt, &mut *output, self.memory())
             .map_err(refused)?;
         phc_string(&self.params, salt, Output::new(&*output).map_err(refused)?)
     }

@@ -6,8 +6,8 @@ use secrecy::SecretString;
 use super::{
     error::ApiError,
     inputs::{
-        ChangePasswordInput, ExchangeTokenInput, LoginInput, LogoutInput, RefreshTokenInput, RegisterInput, RevokeSessionsInput,
-        SessionScope, TokenDelivery, non_empty, non_empty_text,
+        ChangePasswordInput, ExchangeTokenInput, LoginInput, LogoutInput, RefreshTokenInput, RegisterInput,
+        RevokeSessionsInput, SessionScope, TokenDelivery, non_empty, non_empty_text,
     },
     request::{CookieEffect, RequestContext},
     types::{

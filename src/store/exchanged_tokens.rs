@@ -13,8 +13,7 @@ use exchanged_tokens::{Column, Entity};
 /// # Errors
 /// When the database cannot.
 pub async fn insert(tx: &Tx, id: &[u8; 32], expires_at: OffsetDateTime) -> Result<bool, StoreError> {
-    let row =
-        exchanged_tokens::ActiveModel { id: Set(id.to_vec()), expires_at: Set(to_millis(expires_at)) };
+    let row = exchanged_tokens::ActiveModel { id: Set(id.to_vec()), expires_at: Set(to_millis(expires_at)) };
     match Entity::insert(row).exec_without_returning(tx.connection()).await.map_err(StoreError::from) {
         Ok(_) => Ok(true),
         // The table has one unique index, so there is one thing that it can refuse a row for.

@@ -3,7 +3,8 @@
 use std::collections::{HashMap, HashSet};
 
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QuerySelect,
+    ActiveValue::Set,
+    ColumnTrait, EntityTrait, QueryFilter, QuerySelect,
     sea_query::{Expr, ExprTrait},
 };
 use secrecy::SecretString;
@@ -49,11 +50,7 @@ pub struct Known {
 ///
 /// # Errors
 /// When the database cannot, or a row is impossible.
-pub async fn known(
-    tx: &Tx,
-    source: &str,
-    source_ids: &[&str],
-) -> Result<HashMap<String, Known>, StoreError> {
+pub async fn known(tx: &Tx, source: &str, source_ids: &[&str]) -> Result<HashMap<String, Known>, StoreError> {
     let mut known = HashMap::new();
     for ids in source_ids.chunks(ROWS) {
         let these = Entity::find()
@@ -88,7 +85,9 @@ pub async fn taken(tx: &Tx, emails: &[&str], names: &[&str]) -> Result<HashSet<S
                 .select_only()
                 .column(column)
                 .filter(Expr::col(column).is_in(values.iter().copied()));
-            taken.extend(found.into_tuple::<Option<String>>().all(tx.connection()).await?.into_iter().flatten());
+            taken.extend(
+                found.into_tuple::<Option<String>>().all(tx.connection()).await?.into_iter().flatten(),
+            );
         }
     }
     Ok(taken)

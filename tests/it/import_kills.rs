@@ -26,13 +26,21 @@ async fn number(database: &Database, query: &str) -> usize {
 async fn add_users(source: &Source) {
     let ids: Vec<_> = (0..USERS).collect();
     for ids in ids.chunks(500) {
-        let mut insert = String::from("INSERT INTO up_users (id, username, email, password, confirmed) VALUES ");
+        let mut insert =
+            String::from("INSERT INTO up_users (id, username, email, password, confirmed) VALUES ");
         for id in ids {
             let comma = if *id == ids[0] { "" } else { ", " };
             // Some usernames are twice there.
-            write!(insert, "{comma}({}, 'user{}', 'user{id}@example.org', '{BCRYPT}', {})", 1000 + id, id % 2900, confirmed(source)).unwrap();
+            write!(
+                insert,
+                "{comma}({}, 'user{}', 'user{id}@example.org', '{BCRYPT}', {})",
+                1000 + id,
+                id % 2900,
+                confirmed(source)
+            )
+            .unwrap();
         }
-        source.database.sql(&insert).await;
+        source.change(&insert).await;
     }
 }
 
@@ -66,7 +74,11 @@ async fn a_killed_import_is_completed_by_the_next() {
     for at in [1, 400, 900, 1500, 2200] {
         kills += u32::from(kill_in_the_middle(&app, command(&app, &arguments), at).await);
         let half = "SELECT count(*) FROM users LEFT JOIN imported_users ON user_id = users.id WHERE source_id IS NULL";
-        assert_eq!(number(app.database(), half).await, 0, "no account without the note of where it came from");
+        assert_eq!(
+            number(app.database(), half).await,
+            0,
+            "no account without the note of where it came from"
+        );
         let accounts = number(app.database(), "SELECT count(*) FROM users").await;
         assert_eq!(number(app.database(), "SELECT count(*) FROM imported_users").await, accounts);
     }
@@ -74,8 +86,14 @@ async fn a_killed_import_is_completed_by_the_next() {
     let last = import_strapi(&app, &source, &["--batch", "20"]);
     assert_eq!((last.code, &last.summary["leftOut"]), (3, &json!(1)), "the row without any identifier");
     assert_eq!(number(app.database(), "SELECT count(*) FROM users").await, 12 + USERS);
-    assert_eq!(number(app.database(), "SELECT count(DISTINCT source_id) FROM imported_users").await, 12 + USERS);
-    assert_eq!(number(app.database(), "SELECT count(*) FROM users WHERE username_key LIKE 'user%'").await, 2900);
+    assert_eq!(
+        number(app.database(), "SELECT count(DISTINCT source_id) FROM imported_users").await,
+        12 + USERS
+    );
+    assert_eq!(
+        number(app.database(), "SELECT count(*) FROM users WHERE username_key LIKE 'user%'").await,
+        2900
+    );
     for id in [0, 1234, USERS - 1] {
         let input = json!({ "identifier": format!("user{id}@example.org"), "password": "correct horse" });
         app.client().login_with(input).await.unwrap();

@@ -66,7 +66,8 @@ async fn every_scheme_knows_its_password_and_no_other() {
     let hasher = hasher();
     for (password, hash) in VECTORS.into_iter().chain([(HORSE, SHA512)]) {
         assert!(is_of(&hasher, password, hash).await, "{hash}");
-        for other in [format!("{password} "), format!("{password}\0"), "correct hors".to_owned()] {
+        // A zero byte is no end: what stands before one is another password.
+        for other in [format!("{password} "), "correct hors".to_owned(), "be".to_owned()] {
             assert!(!is_of(&hasher, &other, hash).await, "{hash} {other:?}");
         }
     }
@@ -154,7 +155,10 @@ fn what_could_not_be_verified_at_a_sign_in_is_refused() {
     }
     assert_eq!(refused(&bcrypt("$2x$04$")), Some(HashRefused::UnknownScheme));
     assert_eq!(refused(&bcrypt("$2$04$")), Some(HashRefused::UnknownScheme));
-    assert_eq!(refused("$pbkdf2-sha1$i=1000$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAA"), Some(HashRefused::UnknownScheme));
+    assert_eq!(
+        refused("$pbkdf2-sha1$i=1000$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAA"),
+        Some(HashRefused::UnknownScheme)
+    );
     assert!(refused(&format!("{}{}", phc("$argon2id$v=19$m=64,t=2,p=1"), "A".repeat(300))).is_some());
     // A second spelling of the same salt: spare bits that are set.
     assert!(refused("$2a$04$V4CVysTqFsHs0l3.ybnds/MUBUlk4ouUtq9W/cDbe9vstdej3TqzK").is_some());
@@ -220,7 +224,10 @@ async fn a_password_is_compared_as_typed_and_kept_as_our_own() {
 }
 
 fn bcrypt_of(password: &str) -> String {
-    use base64::{Engine, alphabet, engine::{GeneralPurpose, general_purpose::NO_PAD}};
+    use base64::{
+        Engine, alphabet,
+        engine::{GeneralPurpose, general_purpose::NO_PAD},
+    };
     let engine = GeneralPurpose::new(&alphabet::BCRYPT, NO_PAD);
     let key: Vec<u8> = password.bytes().chain([0]).collect();
     let output = bcrypt::bcrypt(4, [7; 16], &key);

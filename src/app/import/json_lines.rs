@@ -91,7 +91,8 @@ fn parse(line: &[u8], place: &str) -> Result<SourceUser, String> {
         email_verified: line.email_verified,
         blocked: line.blocked,
         roles: line.roles,
-        created_at: created_at.map_err(|_| "created_at: must be a time such as 2024-05-06T07:08:09Z".to_owned())?,
+        created_at: created_at
+            .map_err(|_| "created_at: must be a time such as 2024-05-06T07:08:09Z".to_owned())?,
     })
 }
 

@@ -122,7 +122,8 @@ impl Preparing<'_> {
 impl Prepared {
     /// The account, as it can come beside those that are there.
     pub(super) fn fit(&self, is_taken: impl Fn(&str) -> bool) -> Result<(NewImport, Vec<Finding>), Finding> {
-        let candidate = self.candidate.as_ref().ok_or_else(|| self.left_out("NO_IDENTIFIER", "no account"))?;
+        let candidate =
+            self.candidate.as_ref().ok_or_else(|| self.left_out("NO_IDENTIFIER", "no account"))?;
         let mut findings = self.findings.clone();
         let mut user = candidate.user.clone();
         if user.email.as_ref().is_some_and(|email| is_taken(email.as_str())) {
@@ -130,9 +131,13 @@ impl Prepared {
         }
         if user.username.as_ref().is_some_and(|name| is_taken(&name.key())) {
             if user.email.is_none() {
-                return Err(self.left_out("USERNAME_TAKEN", "another account has the username, and there is no email address"));
+                return Err(self.left_out(
+                    "USERNAME_TAKEN",
+                    "another account has the username, and there is no email address",
+                ));
             }
-            let message = "another account has the username, perhaps in capitals; the account comes without it";
+            let message =
+                "another account has the username, perhaps in capitals; the account comes without it";
             findings.push(finding(&self.place, false, "USERNAME_TAKEN", message));
             user.username = None;
         }
@@ -160,12 +165,14 @@ fn present(text: Option<&str>) -> Option<&str> {
 
 /// For a source without ids. A digest: it stays when the account is erased.
 fn id_of(email: Option<&EmailAddress>, username: Option<&Username>) -> String {
-    let name = email.map(|email| email.as_str().to_owned()).or(username.map(Username::key)).unwrap_or_default();
+    let name =
+        email.map(|email| email.as_str().to_owned()).or(username.map(Username::key)).unwrap_or_default();
     sha256(name.as_bytes()).iter().fold("sha256-".to_owned(), |text, byte| format!("{text}{byte:02x}"))
 }
 
 /// The name that a role has here: lower case, and a dash for everything unusual.
 fn role_name(role: &str) -> String {
-    let fit = |c: char| if c.is_ascii_alphanumeric() || "_-:.".contains(c) { c.to_ascii_lowercase() } else { '-' };
+    let fit =
+        |c: char| if c.is_ascii_alphanumeric() || "_-:.".contains(c) { c.to_ascii_lowercase() } else { '-' };
     role.trim().chars().map(fit).take(MAX_ROLE).collect()
 }

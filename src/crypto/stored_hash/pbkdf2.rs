@@ -32,7 +32,8 @@ impl Pbkdf2Hash {
         let [Some(iterations), length] = numbers(hash, ["i", "l"])? else {
             return Err(HashRefused::Malformed);
         };
-        if hash.version.is_some() || length.is_some_and(|length| usize::try_from(length) != Ok(output.len())) {
+        if hash.version.is_some() || length.is_some_and(|length| usize::try_from(length) != Ok(output.len()))
+        {
             return Err(HashRefused::Malformed);
         }
         Self::new(algorithm, iterations, salt, output)

@@ -25,7 +25,11 @@ impl ScryptHash {
         if hash.version.is_some() || log_n == 0 || r == 0 || p == 0 {
             return Err(HashRefused::Malformed);
         }
-        let memory = 1_u64.checked_shl(log_n).filter(|_| log_n < 32).map(|n| n * 128).and_then(|n| n.checked_mul(r.into()));
+        let memory = 1_u64
+            .checked_shl(log_n)
+            .filter(|_| log_n < 32)
+            .map(|n| n * 128)
+            .and_then(|n| n.checked_mul(r.into()));
         let memory = memory.filter(|memory| *memory <= MAX_MEMORY).ok_or(HashRefused::TooCostly)?;
         if memory.checked_mul(p.into()).is_none_or(|work| work > MAX_WORK) {
             return Err(HashRefused::TooCostly);
@@ -38,7 +42,8 @@ impl ScryptHash {
 
     pub(super) fn is_of(&self, password: &[u8]) -> Result<bool, HashRefused> {
         let mut output = Zeroizing::new(vec![0; self.output.len()]);
-        scrypt::scrypt(password, &self.salt, &self.params, &mut output).map_err(|_| HashRefused::Malformed)?;
+        scrypt::scrypt(password, &self.salt, &self.params, &mut output)
+            .map_err(|_| HashRefused::Malformed)?;
         Ok(equal(&output, &self.output))
     }
 }

@@ -49,6 +49,12 @@ impl Source {
         Self::load("strapi-v4.sqlite.sql", Kind::Sqlite).await
     }
 
+    /// Does something to it, although it refers to tables that are not there.
+    pub(crate) async fn change(&self, statement: &str) {
+        let alone = if self.database.kind() == Kind::Sqlite { "PRAGMA foreign_keys = OFF;" } else { "" };
+        self.database.sql(&format!("{alone}{statement}")).await;
+    }
+
     async fn load(fixture: &str, kind: Kind) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let database = match kind {
