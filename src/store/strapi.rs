@@ -6,13 +6,14 @@
 use std::{collections::HashSet, time::Duration};
 
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, QueryResult, Statement,
+    ConnAcquireErr, ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr,
+    QueryResult, Statement,
 };
 use secrecy::{ExposeSecret, SecretString};
 use thiserror::Error;
 use time::OffsetDateTime;
 
-use super::{StoreError, from_millis};
+use super::{StoreError, backend, connection::backend_of, from_millis};
 
 const USERS: &str = "up_users";
 const ROLES: &str = "up_roles";
@@ -52,8 +53,8 @@ pub enum SourceError {
     Store(#[from] StoreError),
 }
 
-impl From<sea_orm::DbErr> for SourceError {
-    fn from(error: sea_orm::DbErr) -> Self {
+impl From<DbErr> for SourceError {
+    fn from(error: DbErr) -> Self {
         Self::Store(error.into())
     }
 }
@@ -71,7 +72,11 @@ impl Strapi {
     /// # Errors
     /// When the database cannot be opened, or has no users of Strapi.
     pub async fn open(url: &SecretString) -> Result<Self, SourceError> {
-        let mut options = ConnectOptions::new(url.expose_secret());
+        let url = url.expose_secret();
+        // A pool would try again for as long as it may.
+        let knock = tokio::time::timeout(PATIENCE, backend::knock(backend_of(url), url)).await;
+        knock.unwrap_or(Err(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout)))?;
+        let mut options = ConnectOptions::new(url);
         options.max_connections(1).acquire_timeout(PATIENCE).sqlx_logging(false).record_stmt_in_spans(false);
         options.map_sqlx_sqlite_opts(|sqlite| sqlite.read_only(true).create_if_missing(false));
         let connection = Box::pin(Database::connect(options)).await?;
