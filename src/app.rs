@@ -3,6 +3,7 @@
 pub mod admin;
 mod descriptors;
 pub mod dev;
+pub mod import;
 pub mod maintenance;
 mod schema;
 pub mod secrets;
@@ -108,7 +109,9 @@ impl App {
         let device_tokens = DeviceTokens::new(Arc::clone(&secrets), issuer);
         let limits =
             Limits::new(store.clone(), Arc::clone(&surroundings.clock), &secrets, settings::limits(config));
-        let parts = Parts { accounts, keys, refresh_tokens, access_tokens, device_tokens, proofs, limits };
+        let bridge = secrets::bridge(config)?;
+        let parts =
+            Parts { accounts, keys, refresh_tokens, access_tokens, device_tokens, proofs, limits, bridge };
         let auth = Arc::new(Auth::new(parts, auth_settings(config)));
         let api = Api::new(Arc::clone(&auth), &graphql(config));
         let entropy = surroundings.entropy;
@@ -174,12 +177,13 @@ pub async fn migrate(config: &Config) -> anyhow::Result<Vec<String>> {
     Ok(steps)
 }
 
-/// Says whether there is a server secret, and a good one.
+/// Says whether there is a server secret, and a good one; and the same of the bridge, if there is one.
 ///
 /// # Errors
 /// Tells how to make one.
 pub fn check_secret(config: &Config) -> anyhow::Result<()> {
-    server_secrets(config).map(drop)
+    server_secrets(config)?;
+    secrets::bridge(config).map(drop)
 }
 
 /// The public schema as text.

@@ -9,8 +9,10 @@ pub mod audit;
 pub mod configuration;
 pub mod deletion;
 pub mod error;
+pub mod exchange;
 pub mod housekeeping;
 pub mod identify;
+pub mod import;
 pub mod journal;
 pub mod keys;
 pub mod limits;
@@ -34,8 +36,8 @@ pub use tokens::{SignedIn, Start};
 pub use crate::store::Health;
 use crate::{
     auth::{
-        accounts::Accounts, journal::Journal, keys::Keys, limits::Limits, proof::NotedRefusals,
-        seen_proofs::SeenProofs,
+        accounts::Accounts, exchange::Bridge, journal::Journal, keys::Keys, limits::Limits,
+        proof::NotedRefusals, seen_proofs::SeenProofs,
     },
     clock::SharedClock,
     crypto::{
@@ -64,6 +66,7 @@ pub struct Auth {
     proofs: Proofs,
     seen_proofs: SeenProofs,
     noted_refusals: NotedRefusals,
+    bridge: Option<Bridge>,
     settings: AuthSettings,
 }
 
@@ -83,6 +86,8 @@ pub struct Parts {
     pub proofs: Proofs,
     /// How often somebody may try.
     pub limits: Limits,
+    /// The way over from another system, if there is one.
+    pub bridge: Option<Bridge>,
 }
 
 /// How sessions begin, live and end.
@@ -138,7 +143,8 @@ impl Auth {
     /// Puts the parts together.
     #[must_use]
     pub fn new(parts: Parts, settings: AuthSettings) -> Self {
-        let Parts { accounts, keys, refresh_tokens, access_tokens, device_tokens, proofs, limits } = parts;
+        let Parts { accounts, keys, refresh_tokens, access_tokens, device_tokens, proofs, limits, bridge } =
+            parts;
         Self {
             accounts,
             keys,
@@ -149,6 +155,7 @@ impl Auth {
             proofs,
             seen_proofs: SeenProofs::new(),
             noted_refusals: NotedRefusals::default(),
+            bridge,
             settings,
         }
     }

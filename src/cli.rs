@@ -1,12 +1,13 @@
 //! The command line.
 
+mod import;
 mod keys;
 mod output;
 mod secret;
 mod serve;
 mod user;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
@@ -53,6 +54,11 @@ enum Command {
         #[command(subcommand)]
         command: user::Command,
     },
+    /// Bring accounts of another system, passwords included
+    Import {
+        #[command(subcommand)]
+        command: import::Command,
+    },
     /// List, make and revoke the keys that access tokens are signed with
     Keys {
         #[command(subcommand)]
@@ -81,14 +87,15 @@ enum ConfigCommand {
 }
 
 impl Cli {
-    /// Does what the command line asks for.
+    /// Does what the command line asks for; what is returned tells a script more than that it was done.
     ///
     /// # Errors
     /// Says what is wrong, for the person at the terminal.
-    pub async fn run(self) -> anyhow::Result<()> {
+    pub async fn run(self) -> anyhow::Result<ExitCode> {
         let profile = if matches!(self.command, Command::Dev { .. }) { Profile::Dev } else { Profile::Serve };
         let load = || Config::load(self.config.as_deref(), profile);
-        match self.command {
+        let done = match self.command {
+            Command::Import { command } => return import::run(command, &load()?).await,
             Command::Serve { migrate } => serve::serve(load()?, migrate).await,
             Command::Dev { expose } => serve::dev(load()?, expose).await,
             Command::Migrate => {
@@ -121,7 +128,8 @@ impl Cli {
                 output::line("The configuration can be used.".to_owned());
                 Ok(())
             }
-        }
+        };
+        done.map(|()| ExitCode::SUCCESS)
     }
 }
 

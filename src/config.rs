@@ -18,6 +18,7 @@ pub use self::exposure::is_exposed;
 use ipnet::IpNet;
 use secrecy::SecretString;
 use thiserror::Error;
+use time::OffsetDateTime;
 use url::Url;
 
 use self::raw::Raw;
@@ -72,6 +73,8 @@ pub struct Config {
     pub limits: Limits,
     /// `[overload]`.
     pub overload: Overload,
+    /// `[bridge]`, when there is one.
+    pub bridge: Option<Bridge>,
     /// Whether anybody may make an account.
     pub registration_open: bool,
     /// Whether the explorer is served.
@@ -155,6 +158,26 @@ pub struct Sessions {
     pub keep_ended: Duration,
     /// Sensitive changes need a sign-in that is no older; `None` asks for none.
     pub reauthenticate_after: Option<Duration>,
+}
+
+/// How live sessions of the system that was left behind are moved.
+#[derive(Debug, Clone)]
+pub struct Bridge {
+    /// What it signs its tokens with.
+    pub secret: BridgeSecret,
+    /// The name under which its accounts were imported.
+    pub source: String,
+    /// From when on no token of it is taken.
+    pub until: OffsetDateTime,
+}
+
+/// Where a secret of another system is.
+#[derive(Debug, Clone)]
+pub enum BridgeSecret {
+    /// In the environment.
+    Text(SecretString),
+    /// In this file. It is read when the secret is needed.
+    File(PathBuf),
 }
 
 /// How often somebody may try.
@@ -266,8 +289,8 @@ impl Config {
         environment: impl IntoIterator<Item = (String, String)>,
         profile: Profile,
     ) -> Result<Self, ConfigError> {
-        let (raw, secret, given) = Raw::read(file, environment)?;
-        Ok(Self { given, ..raw.check(secret, profile)? })
+        let (raw, secrets, given) = Raw::read(file, environment)?;
+        Ok(Self { given, ..raw.check(secrets, profile)? })
     }
 }
 

@@ -3,6 +3,7 @@
 pub mod device_token;
 pub mod dpop;
 pub mod entropy;
+pub mod foreign_token;
 pub mod hasher;
 mod jose;
 pub mod jwt;
@@ -12,6 +13,7 @@ pub mod refresh_token;
 pub mod secret;
 pub mod signature;
 pub mod signing_key;
+pub mod stored_hash;
 
 /// SHA-256.
 #[must_use]

@@ -12,10 +12,13 @@ mod durability;
 mod entity;
 pub mod erasure;
 mod error;
+pub mod exchanged_tokens;
+pub mod imports;
 pub mod mails;
 pub mod one_time;
 pub mod sessions;
 pub mod signing_keys;
+pub mod strapi;
 pub mod throttles;
 pub mod users;
 

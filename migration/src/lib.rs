@@ -21,6 +21,8 @@ mod m20261123_000012_remember_configuration;
 mod m20261123_000013_create_mails;
 mod m20261123_000014_create_one_time_tokens;
 mod m20261123_000016_find_users_and_actors;
+mod m20261123_000017_create_imported_users;
+mod m20261123_000018_create_exchanged_tokens;
 
 /// Every migration, oldest first.
 #[derive(Debug)]
@@ -45,6 +47,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000013_create_mails::Migration),
             Box::new(m20261123_000014_create_one_time_tokens::Migration),
             Box::new(m20261123_000016_find_users_and_actors::Migration),
+            Box::new(m20261123_000017_create_imported_users::Migration),
+            Box::new(m20261123_000018_create_exchanged_tokens::Migration),
         ]
     }
 }

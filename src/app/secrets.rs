@@ -13,11 +13,32 @@ use tempfile::NamedTempFile;
 
 use super::{Surroundings, journal, maintenance, rfc3339, server_secrets};
 use crate::{
-    auth::keys::secret_use::{self, SecretChange, SecretUse},
-    config::Config,
-    crypto::secret::ServerSecrets,
+    auth::{
+        exchange::Bridge,
+        keys::secret_use::{self, SecretChange, SecretUse},
+    },
+    config::{self, BridgeSecret, Config},
+    crypto::{foreign_token::ForeignTokens, secret::ServerSecrets},
     store::Store,
 };
+
+/// The way over from another system, if the configuration has one.
+///
+/// # Errors
+/// When the file cannot be read, or others could find the secret out.
+pub(super) fn bridge(config: &Config) -> anyhow::Result<Option<Bridge>> {
+    let Some(config::Bridge { secret, source, until }) = &config.bridge else { return Ok(None) };
+    let (key, secret) = match secret {
+        BridgeSecret::Text(secret) => ("KEYWHEEL_BRIDGE__SECRET", secret.clone()),
+        BridgeSecret::File(path) => {
+            let text = fs::read_to_string(path);
+            let text = text.with_context(|| format!("bridge.secret_file: cannot read {}", path.display()))?;
+            ("bridge.secret_file", text.into())
+        }
+    };
+    let tokens = ForeignTokens::of(&secret).map_err(|why| anyhow::anyhow!("{key}: the secret {why}"))?;
+    Ok(Some(Bridge { tokens, source: source.clone(), until: *until }))
+}
 
 /// Where the changed secret is.
 pub enum Written {

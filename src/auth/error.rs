@@ -101,7 +101,7 @@ impl Fault {
             | Self::Contended
             | Self::TooManyProofs => true,
             Self::Store(StoreError::Corrupt { .. } | StoreError::Broken(_))
-            | Self::Hasher(HasherError::Argon2(_))
+            | Self::Hasher(HasherError::Argon2(_) | HasherError::Stored(_))
             | Self::Key(_) => false,
         }
     }

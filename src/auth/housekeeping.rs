@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use crate::{
     clock::Clock,
-    store::{Store, StoreError, audit, cluster, dpop_proofs, one_time, sessions, throttles},
+    store::{
+        Store, StoreError, audit, cluster, dpop_proofs, exchanged_tokens, one_time, sessions, throttles,
+    },
 };
 
 /// How much is deleted, and how fast.
@@ -20,6 +22,9 @@ pub struct Housekeeping {
 
 /// Rows of one statement: it holds locks, and SQLite's only writer, for as long as it takes.
 const BATCH: u32 = 250;
+
+/// A node whose clock is behind must not take a token again that another one has forgotten.
+const CLOCKS_APART: Duration = Duration::from_mins(1);
 
 /// For so long guesses are remembered: much longer than the thirty days of their budget.
 const KEEP_COUNTS: Duration = Duration::from_hours(90 * 24);
@@ -37,14 +42,15 @@ impl Housekeeping {
     ) -> Result<u64, StoreError> {
         let begin = tokio::time::Instant::now();
         let batch = self.rows_per_second.min(BATCH);
-        // Both kinds of what `sessions::prune` deletes, events, proofs, mailed tokens and counts, each a batch.
-        let pause = Duration::from_secs(6) * batch / self.rows_per_second;
+        // Both kinds of what `sessions::prune` deletes, events, proofs, tokens of others, mailed tokens and counts, each a batch.
+        let pause = Duration::from_secs(7) * batch / self.rows_per_second;
         let mut pruned = 0;
         loop {
             let (now, batch) = (clock.now(), u64::from(batch));
             let rows = sessions::prune(store, now - self.keep_ended, batch).await?
                 + audit::prune(store, now - self.keep_events, batch).await?
                 + dpop_proofs::prune(store, now, batch).await?
+                + exchanged_tokens::prune(store, now - CLOCKS_APART, batch).await?
                 + one_time::prune(store, now, batch).await?
                 + throttles::prune(store, now - KEEP_COUNTS, batch).await?;
             pruned += rows;

@@ -14,6 +14,11 @@ pub(super) fn warning(sentence: &str) {
     let _ = writeln!(io::stderr(), "warning: {sentence}");
 }
 
+/// How far something is that takes its time, out of the way of what a script reads.
+pub(super) fn progress(sentence: &str) {
+    let _ = writeln!(io::stderr(), "{sentence}");
+}
+
 /// A text as it is.
 pub(super) fn text(text: &str) {
     // Nobody is left to be told when the reader has gone, as with `| head`.

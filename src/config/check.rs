@@ -3,12 +3,17 @@
 use std::{ops::RangeInclusive, time::Duration};
 
 use secrecy::SecretString;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use url::Url;
 
 use super::{
-    Config, ConfigError, Database, Housekeeping, Limits, Overload, Passwords, Profile, Sessions, Tokens,
-    exposure,
-    raw::{Raw, RawDatabase, RawHousekeeping, RawLimits, RawOverload, RawPasswords, RawSessions, RawTokens},
+    Bridge, BridgeSecret, Config, ConfigError, Database, Housekeeping, Limits, Overload, Passwords, Profile,
+    Sessions, Tokens, exposure,
+    raw::{
+        Raw, RawBridge, RawDatabase, RawHousekeeping, RawLimits, RawOverload, RawPasswords, RawSessions,
+        RawTokens,
+    },
+    sources::Secrets,
 };
 use crate::domain::{algorithm::SigningAlgorithm, session::Delivery, throttle::Rate};
 
@@ -22,7 +27,7 @@ const MAX_WINDOW: Duration = Duration::from_mins(1);
 const MAX_STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Raw {
-    pub(super) fn check(self, secret: Option<SecretString>, profile: Profile) -> Result<Config, ConfigError> {
+    pub(super) fn check(self, secrets: Secrets, profile: Profile) -> Result<Config, ConfigError> {
         if self.registration.require_verification {
             let why = "needs mail, which this version does not send yet";
             return Err(ConfigError::invalid("registration.require_verification", &why));
@@ -41,7 +46,7 @@ impl Raw {
             database_url: database_url.into(),
             database: self.database.check()?,
             data_dir: self.data_dir,
-            secret,
+            secret: secrets.server,
             secret_file: self.secret_file,
             allowed_origins: self
                 .allowed_origins
@@ -57,6 +62,7 @@ impl Raw {
             roles: self.roles.check()?,
             limits: self.limits.check()?,
             overload: self.overload.check()?,
+            bridge: self.bridge.check(secrets.bridge)?,
             registration_open: self.registration.open,
             explorer: self.graphql.explorer.unwrap_or(dev),
             introspection: self.graphql.introspection.unwrap_or(dev),
@@ -191,6 +197,33 @@ impl RawPasswords {
                 Duration::ZERO..=5 * SECOND,
             )?,
         })
+    }
+}
+
+impl RawBridge {
+    fn check(self, secret: Option<SecretString>) -> Result<Option<Bridge>, ConfigError> {
+        let until = self.until.as_deref().map(|text| OffsetDateTime::parse(text, &Rfc3339)).transpose();
+        let until = until.map_err(|_| {
+            ConfigError::invalid("bridge.until", &"must be a time such as \"2027-03-31T00:00:00Z\"")
+        })?;
+        let secret = match (secret, self.secret_file, until) {
+            (None, None, None) => return Ok(None),
+            (None, None, Some(_)) => {
+                let why = "there is no secret: set KEYWHEEL_BRIDGE__SECRET or bridge.secret_file";
+                return Err(ConfigError::invalid("bridge.until", &why));
+            }
+            (Some(secret), _, _) => BridgeSecret::Text(secret),
+            (None, Some(file), _) => BridgeSecret::File(file),
+        };
+        let until = until.ok_or_else(|| {
+            let why =
+                "must say when the last token of the other system is taken, such as \"2027-03-31T00:00:00Z\"";
+            ConfigError::invalid("bridge.until", &why)
+        })?;
+        if self.source.is_empty() {
+            return Err(ConfigError::invalid("bridge.source", &"must not be empty"));
+        }
+        Ok(Some(Bridge { secret, source: self.source, until }))
     }
 }
 

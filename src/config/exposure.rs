@@ -32,6 +32,10 @@ impl Config {
              network you trust",
         );
         warn(
+            self.bridge.is_some(),
+            "bridge: whoever has a token of the other system is signed in; only for as long as people move",
+        );
+        warn(
             !self.limits.enabled,
             "limits.enabled: nobody is slowed down who guesses passwords; only for tests",
         );

@@ -30,6 +30,7 @@ pub(super) struct Raw {
     pub(super) overload: RawOverload,
     pub(super) graphql: RawGraphQL,
     pub(super) limits: RawLimits,
+    pub(super) bridge: RawBridge,
 }
 
 #[derive(Deserialize)]
@@ -140,6 +141,14 @@ pub(super) struct RawLimits {
     pub(super) request_refill_ms: u64,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawBridge {
+    pub(super) secret_file: Option<PathBuf>,
+    pub(super) source: String,
+    pub(super) until: Option<String>,
+}
+
 impl Default for Raw {
     fn default() -> Self {
         Self {
@@ -162,6 +171,7 @@ impl Default for Raw {
             overload: RawOverload::default(),
             graphql: RawGraphQL::default(),
             limits: RawLimits::default(),
+            bridge: RawBridge::default(),
         }
     }
 }
@@ -245,6 +255,12 @@ impl Default for RawAudit {
 impl Default for RawOverload {
     fn default() -> Self {
         Self { max_connections: 4_096, max_in_flight: 1_024 }
+    }
+}
+
+impl Default for RawBridge {
+    fn default() -> Self {
+        Self { secret_file: None, source: "strapi".to_owned(), until: None }
     }
 }
 

@@ -14,21 +14,34 @@ use super::{ConfigError, raw::Raw};
 const ENVIRONMENT: &str = "environment";
 const PREFIX: &str = "KEYWHEEL_";
 const SECRET: &str = "KEYWHEEL_SECRET";
+const BRIDGE_SECRET: &str = "KEYWHEEL_BRIDGE__SECRET";
 /// Read by the command line.
 const CONFIG_FILE: &str = "KEYWHEEL_CONFIG";
+
+/// What only the environment may hold.
+#[derive(Default)]
+pub(super) struct Secrets {
+    /// The server secret.
+    pub(super) server: Option<SecretString>,
+    /// What the system that was left behind signs its tokens with.
+    pub(super) bridge: Option<SecretString>,
+}
 
 impl Raw {
     pub(super) fn read(
         file: &str,
         environment: impl IntoIterator<Item = (String, String)>,
-    ) -> Result<(Self, Option<SecretString>, Vec<String>), ConfigError> {
-        let mut secret = None;
+    ) -> Result<(Self, Secrets, Vec<String>), ConfigError> {
+        let mut secrets = Secrets::default();
         let mut settings = Dict::new();
         for (name, value) in environment {
             match name.strip_prefix(PREFIX) {
                 None => {}
                 // Empty is how some tools say that it is not set.
-                Some(_) if name == SECRET => secret = (!value.is_empty()).then(|| value.into()),
+                Some(_) if name == SECRET => secrets.server = (!value.is_empty()).then(|| value.into()),
+                Some(_) if name == BRIDGE_SECRET => {
+                    secrets.bridge = (!value.is_empty()).then(|| value.into());
+                }
                 Some(_) if name == CONFIG_FILE => {}
                 Some(rest) if is_service_link(rest, &value) => {}
                 Some(path) => set(&mut settings, &path.to_lowercase(), &value),
@@ -37,23 +50,27 @@ impl Raw {
         let figment = Figment::new().merge(Toml::string(file)).merge(Environment(settings));
         let raw: Self = figment.extract().map_err(|error| ConfigError::Malformed(describe(error)))?;
         let given = figment.extract::<Dict>().map(|settings| describe_given(&settings)).unwrap_or_default();
-        Ok((raw, secret, given))
+        Ok((raw, secrets, given))
     }
 }
 
 /// Left out of what is told about a configuration: what may hold a password, and what each node has of its own.
-const NOT_TOLD: [&str; 4] = ["database_url", "secret_file", "data_dir", "listen"];
+const NOT_TOLD: [&str; 5] = ["database_url", "secret_file", "data_dir", "listen", "bridge.secret_file"];
 
 /// Settings as a person would write them, in a stable order.
 fn describe_given(settings: &Dict) -> Vec<String> {
     let mut given = Vec::new();
-    for (key, value) in settings.iter().filter(|(key, _)| !NOT_TOLD.contains(&key.as_str())) {
+    let mut tell = |key: String, value: &Value| {
+        if !NOT_TOLD.contains(&key.as_str()) {
+            given.push(format!("{key} = {}", text_of(value)));
+        }
+    };
+    for (key, value) in settings {
         match value {
             Value::Dict(_, section) => {
-                given
-                    .extend(section.iter().map(|(name, value)| format!("{key}.{name} = {}", text_of(value))));
+                section.iter().for_each(|(name, value)| tell(format!("{key}.{name}"), value));
             }
-            value => given.push(format!("{key} = {}", text_of(value))),
+            value => tell(key.clone(), value),
         }
     }
     given

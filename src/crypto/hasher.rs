@@ -26,7 +26,10 @@ use tokio::{
 };
 use zeroize::Zeroizing;
 
-use super::entropy::{SharedEntropy, random};
+use super::{
+    entropy::{SharedEntropy, random},
+    stored_hash::{HashRefused, StoredHash},
+};
 use crate::domain::password::Plaintext;
 
 /// How passwords are hashed, and by how many at a time.
@@ -52,9 +55,12 @@ pub enum HasherError {
     /// The queue is full or the deadline has passed. Nothing is wrong with the password.
     #[error("the password hashing queue is full")]
     Busy,
-    /// The parameters or a stored hash make no sense to the library.
+    /// The parameters make no sense to the library.
     #[error("argon2 refused: {0}")]
     Argon2(String),
+    /// A hash that nobody can have stored here.
+    #[error("a stored hash cannot be used: {0}")]
+    Stored(#[from] HashRefused),
 }
 
 /// What a stored hash says about an offered password.
@@ -159,6 +165,12 @@ impl Hasher {
         self.verify(password, self.decoy.as_ref().into()).await.map(drop)
     }
 
+    /// A hash that no password has, for an account that has none. A sign-in to it takes as long as to any other.
+    #[must_use]
+    pub fn of_no_password(&self) -> SecretString {
+        self.decoy.as_ref().into()
+    }
+
     /// Does something else that is as costly as a hash, under the same deadline. It has half of the threads and of the
     /// queue, at least one of each, so that it cannot keep passwords waiting.
     ///
@@ -217,43 +229,29 @@ struct Workbench {
 }
 
 impl Workbench {
+    /// Takes the memory at the first hash: most commands of an operator make none.
+    fn memory(&mut self) -> &mut Vec<Block> {
+        if self.memory.is_empty() {
+            self.memory.resize(self.params.block_count(), Block::default());
+        }
+        &mut self.memory
+    }
+
     fn hash(&mut self, password: &Plaintext, salt: &[u8]) -> Result<SecretString, HasherError> {
-        let params = self.params.clone();
-        let output = self.derive(&params, password, salt, Params::DEFAULT_OUTPUT_LEN)?;
-        phc_string(&params, salt, output)
+        let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, self.params.clone());
+        let mut output = Zeroizing::new([0; Params::DEFAULT_OUTPUT_LEN]);
+        argon2
+            .hash_password_into_with_memory(password.expose().as_bytes(), salt, &mut *output, self.memory())
+            .map_err(refused)?;
+        phc_string(&self.params, salt, Output::new(&*output).map_err(refused)?)
     }
 
     fn verify(&mut self, password: &Plaintext, stored: &SecretString) -> Result<Verdict, HasherError> {
-        let stored = PasswordHash::new(stored.expose_secret()).map_err(refused)?;
-        let params = Params::try_from(&stored).map_err(refused)?;
-        let (Some(salt), Some(expected)) = (stored.salt, stored.hash) else {
-            return Err(HasherError::Argon2("a stored hash has no salt or no output".to_owned()));
-        };
-        let output = self.derive(&params, password, salt.as_ref(), expected.len())?;
-        // `Output` compares in constant time.
-        if output != expected {
+        let stored = StoredHash::parse(stored.expose_secret())?;
+        if !stored.is_of(password, self.memory())? {
             return Ok(Verdict::Wrong);
         }
-        let costs = |p: &Params| (p.m_cost(), p.t_cost(), p.p_cost());
-        Ok(Verdict::Right { outdated: costs(&params) != costs(&self.params) })
-    }
-
-    fn derive(
-        &mut self,
-        params: &Params,
-        password: &Plaintext,
-        salt: &[u8],
-        length: usize,
-    ) -> Result<Output, HasherError> {
-        if self.memory.len() < params.block_count() {
-            self.memory.resize(params.block_count(), Block::default());
-        }
-        let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params.clone());
-        let mut output = Zeroizing::new(vec![0; length]);
-        argon2
-            .hash_password_into_with_memory(password.expose().as_bytes(), salt, &mut output, &mut self.memory)
-            .map_err(refused)?;
-        Output::new(&output).map_err(refused)
+        Ok(Verdict::Right { outdated: !stored.is_made_with(&self.params) })
     }
 }
 

@@ -70,10 +70,16 @@ actions! {
     LoginBlocked = "login.blocked",
     /// Too many wrong passwords: only devices that signed in before can sign in now.
     LoginClosed = "login.closed",
+    /// A session began with a token of the system that was left behind.
+    TokenExchanged = "token.exchanged",
+    /// A genuine token of the system that was left behind was not taken; the detail says why.
+    TokenExchangeRefused = "token.exchange_refused",
     /// Signing in from new devices was opened again.
     LoginOpened = "login.opened",
     /// An account was made.
     AccountCreated = "account.created",
+    /// Accounts of another system were brought.
+    AccountsImported = "accounts.imported",
     /// An account may not be used any more.
     AccountBlocked = "account.blocked",
     /// An account may be used again.

@@ -25,7 +25,11 @@ pub struct PasswordPolicy {
 
 /// A password as it is hashed: of bounded length, in Unicode normalisation form C, so that it does not
 /// depend on the keyboard that composed it.
-pub struct Plaintext(SecretString);
+pub struct Plaintext {
+    normal: SecretString,
+    /// What was typed, where that is something else: other systems hash it so.
+    typed: Option<SecretString>,
+}
 
 impl Plaintext {
     /// Takes a password that somebody offers as theirs. `None` when no account could have it.
@@ -68,7 +72,13 @@ impl Plaintext {
     /// The text to hash.
     #[must_use]
     pub fn expose(&self) -> &str {
-        self.0.expose_secret()
+        self.normal.expose_secret()
+    }
+
+    /// The text exactly as it was typed: what a hash of another system is compared with.
+    #[must_use]
+    pub fn as_typed(&self) -> &str {
+        self.typed.as_ref().unwrap_or(&self.normal).expose_secret()
     }
 
     fn parse(typed: &SecretString) -> Result<Self, Invalid> {
@@ -81,7 +91,8 @@ impl Plaintext {
             return Err(too_long());
         }
         let normal: String = typed.nfc().collect();
-        let password = Self(normal.into());
+        let typed = (normal != typed).then(|| typed.into());
+        let password = Self { normal: normal.into(), typed };
         if password.expose().chars().count() > MAX_CODE_POINTS {
             return Err(too_long());
         }
@@ -136,5 +147,7 @@ mod tests {
         let composed = chosen("r\u{e9}sum\u{e9}-vitrail", &[]).unwrap();
         let decomposed = chosen("re\u{301}sume\u{301}-vitrail", &[]).unwrap();
         assert_eq!(composed.expose(), decomposed.expose());
+        assert_eq!(composed.as_typed(), composed.expose());
+        assert_eq!(decomposed.as_typed(), "re\u{301}sume\u{301}-vitrail");
     }
 }

@@ -17,7 +17,7 @@ pub enum Access {
 }
 
 /// Every root field that is not public.
-const FIELDS: [(&str, Access); 10] = [
+const FIELDS: &[(&str, Access)] = &[
     ("me", Access::Optional),
     ("node", Access::Optional),
     ("logout", Access::Tolerant),
@@ -31,11 +31,11 @@ const FIELDS: [(&str, Access); 10] = [
 ];
 
 /// Fields that take a password or a token: one of them in an operation, or a guesser would put in a thousand.
-const TAKES_CREDENTIAL: [&str; 6] =
-    ["login", "register", "refreshToken", "logout", "changePassword", "deleteAccount"];
+const TAKES_CREDENTIAL: &[&str] =
+    &["login", "register", "exchangeToken", "refreshToken", "logout", "changePassword", "deleteAccount"];
 
 /// Fields that begin or refresh a session: a DPoP proof that comes with one is for the session's own key.
-const TAKES_PROOF: [&str; 3] = ["login", "register", "refreshToken"];
+const TAKES_PROOF: &[&str] = &["login", "register", "exchangeToken", "refreshToken"];
 
 /// What an operation needs: the most that any of its root fields needs.
 pub fn access<'a>(root_fields: impl IntoIterator<Item = &'a str>) -> Access {

@@ -32,6 +32,16 @@ pub(super) struct RegisterInput {
     pub(super) device_name: Option<String>,
 }
 
+/// A token of the system that accounts were brought from.
+#[derive(InputObject)]
+pub(super) struct ExchangeTokenInput {
+    #[graphql(secret)]
+    pub(super) token: SecretString,
+    pub(super) delivery: Option<TokenDelivery>,
+    /// Shown in the list of sessions.
+    pub(super) device_name: Option<String>,
+}
+
 /// The token to refresh.
 #[derive(InputObject, Default)]
 pub(super) struct RefreshTokenInput {

@@ -6,8 +6,8 @@ use secrecy::SecretString;
 use super::{
     error::ApiError,
     inputs::{
-        ChangePasswordInput, LoginInput, LogoutInput, RefreshTokenInput, RegisterInput, RevokeSessionsInput,
-        TokenDelivery, non_empty, non_empty_text,
+        ChangePasswordInput, ExchangeTokenInput, LoginInput, LogoutInput, RefreshTokenInput, RegisterInput,
+        RevokeSessionsInput, TokenDelivery, non_empty, non_empty_text,
     },
     request::{CookieEffect, RequestContext},
     types::{
@@ -28,6 +28,7 @@ use crate::{
         administration::{self, Changed},
         deletion::{self, DeleteAccount},
         error::{AuthError, FieldError},
+        exchange::{self, Exchange},
         login::{self, Login},
         password::{self, ChangePassword},
         refresh::{Refresh, refresh},
@@ -60,6 +61,19 @@ impl Mutation {
         let signed_in = register::register(auth, register).await?;
         let auth = Some(AuthPayload::hand_out(signed_in, request));
         Ok(RegisterPayload { auth, email_verification_required: EMAIL_VERIFICATION_REQUIRED })
+    }
+
+    /// Begin a session with a token of the system that accounts were brought from, once, instead of a password. Only while
+    /// the operator keeps the way over open: FORBIDDEN otherwise. REFRESH_TOKEN_INVALID means: sign in with the password.
+    async fn exchange_token(
+        &self,
+        ctx: &Context<'_>,
+        input: ExchangeTokenInput,
+    ) -> Result<AuthPayload, ApiError> {
+        let (auth, request) = (auth(ctx)?, request(ctx)?);
+        let start = start(auth, request, input.delivery, input.device_name.as_deref())?;
+        let exchange = Exchange { token: input.token, start };
+        Ok(AuthPayload::hand_out(exchange::exchange(auth, exchange).await?, request))
     }
 
     /// Exchange the refresh token (from the cookie, or from the input) for new tokens. The `Authorization` header is ignored.

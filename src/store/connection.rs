@@ -128,7 +128,8 @@ pub(super) async fn finds_a_row(connection: &impl ConnectionTrait, query: &str) 
     Ok(connection.query_one_raw(query).await?.is_some())
 }
 
-fn backend_of(url: &str) -> DbBackend {
+/// Which database an address names.
+pub(super) fn backend_of(url: &str) -> DbBackend {
     let is = |backend: &DbBackend| backend.is_prefix_of(url);
     [DbBackend::Sqlite, DbBackend::Postgres].into_iter().find(is).unwrap_or(DbBackend::MySql)
 }

@@ -7,6 +7,8 @@ use sea_orm::DeriveValueType;
 pub(super) mod audit_events;
 pub(super) mod cluster_state;
 pub(super) mod dpop_proofs;
+pub(super) mod exchanged_tokens;
+pub(super) mod imported_users;
 pub(super) mod mails;
 pub(super) mod one_time_tokens;
 pub(super) mod refresh_sessions;

@@ -46,7 +46,20 @@ pub enum Inserted {
 /// # Errors
 /// When the database cannot.
 pub async fn insert(tx: &Tx, user: &User, password_hash: &SecretString) -> Result<Inserted, StoreError> {
-    let row = users::ActiveModel {
+    let row = row_of(user, password_hash);
+    let Err(error) = users::Entity::insert(row).exec_without_returning(tx.connection()).await else {
+        return Ok(Inserted::Yes);
+    };
+    match violated_unique_index(&error).as_deref() {
+        Some("username_key" | "users_username_key_key") => Ok(Inserted::UsernameTaken),
+        Some("email" | "users_email_key") => Ok(Inserted::EmailTaken),
+        _ => Err(error.into()),
+    }
+}
+
+/// The row of an account.
+pub(super) fn row_of(user: &User, password_hash: &SecretString) -> users::ActiveModel {
+    users::ActiveModel {
         id: Set(user.id.as_uuid()),
         email: Set(user.email.as_ref().map(|email| email.as_str().to_owned())),
         username: Set(user.username.as_ref().map(|name| name.as_str().to_owned())),
@@ -57,14 +70,6 @@ pub async fn insert(tx: &Tx, user: &User, password_hash: &SecretString) -> Resul
         roles: Set(serde_json::json!(user.roles).to_string()),
         auth_epoch: Set(user.auth_epoch),
         created_at: Set(to_millis(user.created_at)),
-    };
-    let Err(error) = users::Entity::insert(row).exec_without_returning(tx.connection()).await else {
-        return Ok(Inserted::Yes);
-    };
-    match violated_unique_index(&error).as_deref() {
-        Some("username_key" | "users_username_key_key") => Ok(Inserted::UsernameTaken),
-        Some("email" | "users_email_key") => Ok(Inserted::EmailTaken),
-        _ => Err(error.into()),
     }
 }
 

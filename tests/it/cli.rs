@@ -79,7 +79,7 @@ fn an_older_schema_is_refused_until_it_is_migrated() {
     let refused = serve(&[]).output().unwrap();
     let complaint = String::from_utf8(refused.stderr).unwrap();
     assert!(
-        complaint.contains("15 migrations are missing") && complaint.contains("keywheel migrate"),
+        complaint.contains("17 migrations are missing") && complaint.contains("keywheel migrate"),
         "{complaint}"
     );
     assert!(fails(&folder, &["user", "list"]).contains("migrate"));

@@ -61,6 +61,7 @@ async fn the_gate_knows_every_root_field() {
         [
             line("login", Access::Public, true),
             line("register", Access::Public, true),
+            line("exchangeToken", Access::Public, true),
             line("refreshToken", Access::Public, true),
             line("logout", Access::Tolerant, true),
             line("revokeSessions", Access::Required, false),

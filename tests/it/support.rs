@@ -9,6 +9,7 @@ pub(crate) mod mailbox;
 pub(crate) mod process;
 pub(crate) mod proxy;
 pub(crate) mod remote;
+pub(crate) mod strapi;
 pub(crate) mod surroundings;
 
 use std::{sync::Arc, time::Duration};
