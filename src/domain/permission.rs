@@ -200,11 +200,9 @@ impl Grants {
         let allowed = |role: &String| {
             self.know(role) && authority.covers(self.authority_of(std::slice::from_ref(role)))
         };
-        let changed = difference(&target.roles, wanted.names());
-        let mut changed = changed.peekable();
-        changed.peek().is_none()
-            || authority.is_administrator()
-            || (self.may_change(actor, target) && actor.id != target.id && changed.all(allowed))
+        let changed = || difference(&target.roles, wanted.names());
+        let within_reach = changed().next().is_none() || actor.id != target.id && changed().all(allowed);
+        self.may_change(actor, target) && (authority.is_administrator() || within_reach)
     }
 }
 
