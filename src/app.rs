@@ -4,6 +4,7 @@ pub mod admin;
 mod descriptors;
 pub mod dev;
 pub mod import;
+mod mail;
 pub mod maintenance;
 mod schema;
 pub mod secrets;
@@ -18,7 +19,11 @@ use secrecy::{ExposeSecret, SecretString};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use tokio::net::TcpListener;
 
-pub use crate::telemetry::{LogFormat, init as start_logging};
+pub use self::mail::check as check_mail;
+pub use crate::{
+    mail::{Message, outbox::Outbox},
+    telemetry::{LogFormat, init as start_logging},
+};
 
 use self::{
     descriptors::Connections,
@@ -34,6 +39,7 @@ use crate::{
         journal::Journal,
         keys::{Keys, custody::Custody},
         limits::Limits,
+        post::Post,
         restore,
     },
     clock::{SharedClock, SystemClock},
@@ -68,11 +74,18 @@ pub struct Surroundings {
     pub entropy: SharedEntropy,
     /// Who sends mail, whatever the configuration says.
     pub mailer: Option<SharedMailer>,
+    /// Where mail can be read on a developer's machine, when nobody else sends it.
+    pub outbox: Option<Arc<Outbox>>,
 }
 
 impl Default for Surroundings {
     fn default() -> Self {
-        Self { clock: Arc::new(SystemClock::default()), entropy: Arc::new(OsEntropy), mailer: None }
+        Self {
+            clock: Arc::new(SystemClock::default()),
+            entropy: Arc::new(OsEntropy),
+            mailer: None,
+            outbox: None,
+        }
     }
 }
 
@@ -80,6 +93,7 @@ impl Default for Surroundings {
 pub struct App {
     router: Router,
     auth: Arc<Auth>,
+    post: Option<Arc<Post>>,
     store: Store,
     schedule: Schedule,
     connections: Connections,
@@ -98,6 +112,7 @@ impl App {
         let accounts = accounts(config, store.clone(), surroundings.clone())?;
         let custody = settings::custody(config, &store, &accounts.journal, &secrets, &surroundings);
         let keys = open_keys(custody).await?;
+        let post = mail::post(config, &accounts, &secrets, &surroundings)?.map(Arc::new);
         if let Err(error) = configuration::note_changes(&accounts.journal, &config.given).await {
             // A server that can read is better than none.
             tracing::warn!(%error, "whether the configuration changed was not written down");
@@ -114,11 +129,12 @@ impl App {
             Parts { accounts, keys, refresh_tokens, access_tokens, device_tokens, proofs, limits, bridge };
         let auth = Arc::new(Auth::new(parts, auth_settings(config)));
         let api = Api::new(Arc::clone(&auth), &graphql(config));
+        let http = http(config, &surroundings, post.is_some());
         let entropy = surroundings.entropy;
         let request_ids = Arc::new(move || u128::from_be_bytes(random(&*entropy)));
-        let router = router(api, Arc::clone(&auth), request_ids, http(config));
+        let router = router(api, Arc::clone(&auth), request_ids, http);
         let schedule = settings::schedule(config);
-        Ok(Self { router, auth, store, schedule, connections: settings::connections(config) })
+        Ok(Self { router, auth, post, store, schedule, connections: settings::connections(config) })
     }
 
     /// Everything that answers HTTP.
@@ -132,6 +148,12 @@ impl App {
         &self.auth
     }
 
+    /// Who sends letters, if they are sent.
+    #[must_use]
+    pub fn post(&self) -> Option<&Arc<Post>> {
+        self.post.as_ref()
+    }
+
     /// The database.
     #[must_use]
     pub fn store(&self) -> &Store {
@@ -143,7 +165,7 @@ impl App {
     /// # Errors
     /// When the database cannot be closed, or turns out to be another than the one the server was started on.
     pub async fn run(self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
-        let workers = workers::start(&self.auth, self.schedule);
+        let workers = workers::start(&self.auth, self.post, self.schedule);
         let watch = workers::watch_fence(Arc::clone(&self.auth), self.schedule);
         let mut unfenced = None;
         let stop = async {
@@ -154,7 +176,7 @@ impl App {
         };
         let max_connections = self.connections.make_room();
         server::serve(listener, self.router, ServerSettings { max_connections }, stop).await;
-        drop(workers);
+        workers.stop().await;
         // A connection that has fallen silent cannot be closed; the process ends without it.
         if let Ok(closed) = tokio::time::timeout(CLOSE_TIMEOUT, self.store.close()).await {
             closed.context("closing the database")?;
@@ -211,13 +233,13 @@ async fn open_keys(custody: Custody) -> anyhow::Result<Keys> {
     })
 }
 
-fn journal(store: &Store, surroundings: &Surroundings) -> Journal {
-    let Surroundings { clock, entropy, mailer } = surroundings.clone();
-    Journal::new(store.clone(), clock, entropy, mailer.is_some())
+fn journal(config: &Config, store: &Store, surroundings: &Surroundings) -> Journal {
+    let Surroundings { clock, entropy, .. } = surroundings.clone();
+    Journal::new(store.clone(), clock, entropy, mail::is_sent(config, surroundings))
 }
 
 fn accounts(config: &Config, store: Store, surroundings: Surroundings) -> anyhow::Result<Accounts> {
-    let journal = journal(&store, &surroundings);
+    let journal = journal(config, &store, &surroundings);
     let Surroundings { clock, entropy, .. } = surroundings;
     let hasher = Hasher::start(&hasher(config), Arc::clone(&entropy)).context("starting the hashing pool")?;
     Ok(Accounts {

@@ -18,6 +18,7 @@ pub mod keys;
 pub mod limits;
 pub mod login;
 pub mod password;
+pub mod post;
 pub mod proof;
 pub mod refresh;
 pub mod register;

@@ -122,6 +122,7 @@ impl Cli {
             Command::Config { command: ConfigCommand::Check } => {
                 let config = load()?;
                 app::check_secret(&config)?;
+                app::check_mail(&config)?;
                 for warning in config.warnings() {
                     output::warning(&warning);
                 }

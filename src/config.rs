@@ -4,6 +4,7 @@
 
 mod check;
 mod exposure;
+mod mail;
 mod raw;
 mod roles;
 mod sources;
@@ -22,7 +23,10 @@ use time::OffsetDateTime;
 use url::Url;
 
 use self::raw::Raw;
-use crate::domain::{algorithm::SigningAlgorithm, permission::Grants, session::Delivery, throttle::Rate};
+use crate::domain::{
+    algorithm::SigningAlgorithm, link::Link, mailbox::Mailbox, permission::Grants, session::Delivery,
+    throttle::Rate,
+};
 
 /// What the command line asks for, where that changes a default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +73,8 @@ pub struct Config {
     pub audit_keep: Duration,
     /// What each role allows.
     pub roles: Grants,
+    /// `[mail]`.
+    pub mail: Mail,
     /// `[limits]`.
     pub limits: Limits,
     /// `[overload]`.
@@ -158,6 +164,55 @@ pub struct Sessions {
     pub keep_ended: Duration,
     /// Sensitive changes need a sign-in that is no older; `None` asks for none.
     pub reauthenticate_after: Option<Duration>,
+}
+
+/// What mail says, and who brings it.
+#[derive(Debug, Clone)]
+pub struct Mail {
+    /// Who takes it; without one nothing is sent.
+    pub smtp: Option<Smtp>,
+    /// The certificates that the server's own must be signed by; those that the public trusts otherwise.
+    pub ca_file: Option<PathBuf>,
+    /// Who writes.
+    pub from: Mailbox,
+    /// Who reads answers.
+    pub reply_to: Option<Mailbox>,
+    /// The folder with templates that replace the built-in ones.
+    pub templates: Option<PathBuf>,
+    /// What letters call the service.
+    pub product: String,
+    /// The host of `public_url`.
+    pub host: String,
+    /// Where an address is confirmed.
+    pub verify: Link,
+    /// Where a change of address is confirmed.
+    pub email_change: Link,
+    /// Where a new password is set.
+    pub reset: Link,
+}
+
+/// A mail server.
+#[derive(Debug, Clone)]
+pub struct Smtp {
+    /// Its name.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// How mail is encrypted on its way there.
+    pub encryption: SmtpEncryption,
+    /// User and password.
+    pub credentials: Option<(String, SecretString)>,
+}
+
+/// How mail is encrypted on its way to the mail server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SmtpEncryption {
+    /// From the first byte on.
+    Tls,
+    /// After a word about it, and never without.
+    StartTls,
+    /// Not at all.
+    None,
 }
 
 /// How live sessions of the system that was left behind are moved.

@@ -12,6 +12,8 @@ mod layers;
 mod negotiation;
 mod ops;
 mod origin;
+mod outbox;
+mod pages;
 mod parameters;
 mod respond;
 pub mod server;
@@ -33,10 +35,11 @@ use self::{
 use crate::{
     auth::Auth,
     graphql::{Api, sdl},
+    mail::outbox::Outbox,
 };
 
 /// How the server presents itself to the network.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct HttpSettings {
     /// Where clients reach the server; its origin may always use the cookie.
     pub public_url: Url,
@@ -46,8 +49,21 @@ pub struct HttpSettings {
     pub trusted_proxies: Vec<IpNet>,
     /// Whether the explorer is served.
     pub explorer: bool,
+    /// The pages that links in letters lead to.
+    pub pages: Pages,
+    /// The mail that can be read on this machine.
+    pub outbox: Option<Arc<Outbox>>,
     /// GraphQL requests at a time; one more is told to come back.
     pub max_in_flight: usize,
+}
+
+/// The pages that links in letters lead to, as long as an app has none of its own.
+#[derive(Debug, Clone, Copy)]
+pub struct Pages {
+    /// Where an address is confirmed.
+    pub verify: bool,
+    /// Where a new password is set.
+    pub reset: bool,
 }
 
 /// Makes the random names of requests.
@@ -79,6 +95,11 @@ pub fn router(api: Api, auth: Arc<Auth>, request_ids: RequestIds, settings: Http
         .route("/healthz", get(ops::healthz))
         .route("/readyz", get(ops::readyz));
     let routes = if settings.explorer { routes.merge(explorer::router()) } else { routes };
+    let routes = routes.merge(pages::router(settings.pages));
+    let routes = match settings.outbox {
+        Some(outbox) => routes.merge(outbox::router(outbox, &settings.public_url)),
+        None => routes,
+    };
     let public = Router::new().route("/.well-known/jwks.json", get(ops::jwks));
     // Inside of the rules for other origins, which hold for what went wrong as well.
     let rescued = |routes: Router<Arc<Http>>| routes.layer(middleware::from_fn(layers::rescue));

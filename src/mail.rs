@@ -1,10 +1,18 @@
 //! Mail: what a message is, and who sends it.
 
+pub mod outbox;
+pub mod smtp;
+pub mod templates;
+
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
 use thiserror::Error;
+use time::OffsetDateTime;
 
 use crate::domain::{email::EmailAddress, ids::LetterId};
+
+/// What is longer is cut off, before a mail server does.
+const MAX_SUBJECT_CHARS: usize = 150;
 
 /// A message, ready to be sent.
 #[derive(Clone)]
@@ -13,6 +21,8 @@ pub struct Message {
     pub id: LetterId,
     /// Whom it is for.
     pub to: EmailAddress,
+    /// When what it tells happened.
+    pub written_at: OffsetDateTime,
     /// One line.
     pub subject: String,
     /// For people.
@@ -49,4 +59,17 @@ pub enum MailError {
     /// Trying again is in vain.
     #[error("the mail server refuses it: {0}")]
     Refused(String),
+}
+
+/// A text that cannot begin another header, another line, or run backwards.
+fn one_line(text: &str, max_chars: usize) -> String {
+    let visible = text.chars().map(|c| if is_harmful(c) { ' ' } else { c });
+    let line: String = visible.take(max_chars).collect();
+    line.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Control characters, and those that have no width or turn the direction of the text.
+fn is_harmful(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }

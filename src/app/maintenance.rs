@@ -24,7 +24,7 @@ use crate::{
 /// When the database cannot be opened, or its schema is not current.
 pub async fn restore_fence(config: &Config, surroundings: Surroundings) -> anyhow::Result<Fenced> {
     let store = open(config).await?;
-    let journal = journal(&store, &surroundings);
+    let journal = journal(config, &store, &surroundings);
     let fenced = restore::fence(&journal, config.database.restore_fence, surroundings.clock.now()).await?;
     drop(journal);
     store.close().await?;
@@ -49,7 +49,7 @@ pub async fn prune(config: &Config, surroundings: Surroundings) -> anyhow::Resul
 pub async fn keys(config: &Config, surroundings: &Surroundings) -> anyhow::Result<Custody> {
     let secrets = Arc::new(server_secrets(config)?);
     let store = open(config).await?;
-    let journal = journal(&store, surroundings);
+    let journal = journal(config, &store, surroundings);
     Ok(settings::custody(config, &store, &journal, &secrets, surroundings))
 }
 
@@ -69,7 +69,7 @@ pub async fn open_sign_in(
     let limits = Limits::new(store.clone(), clock, &secrets, settings::limits(config));
     let user = find_named(&store, identifier).await?;
     let user = user.with_context(|| format!("there is no account {identifier}"))?;
-    let journal = journal(&store, surroundings);
+    let journal = journal(config, &store, surroundings);
     limits.open(&journal, &user, &Origin::command_line()).await?;
     drop((limits, journal));
     store.close().await?;

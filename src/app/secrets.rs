@@ -97,7 +97,7 @@ pub async fn rotate(config: &Config, surroundings: &Surroundings, stage: bool) -
     };
     let written = write(config, &changed.context("there is no slot for another secret")?, slot)?;
     let change = if stage { SecretChange::Staged } else { SecretChange::Promoted };
-    note(store, surroundings, slot, change).await?;
+    note(config, store, surroundings, slot, change).await?;
     Ok(written)
 }
 
@@ -138,10 +138,10 @@ pub async fn retire(
                 rfc3339(now + config.sessions.idle_timeout.min(config.sessions.absolute_timeout))
             );
         }
-        ended = secret_use::end_sessions_of_slot(&journal(&store, surroundings), slot, now).await?;
+        ended = secret_use::end_sessions_of_slot(&journal(config, &store, surroundings), slot, now).await?;
     }
     let written = write(config, &remaining, slot)?;
-    note(store, surroundings, slot, SecretChange::Retired).await?;
+    note(config, store, surroundings, slot, SecretChange::Retired).await?;
     Ok((written, ended))
 }
 
@@ -159,12 +159,13 @@ fn one_at_a_time(config: &Config) -> anyhow::Result<Option<File>> {
 
 /// Afterwards: what is written down has happened.
 async fn note(
+    config: &Config,
     store: Store,
     surroundings: &Surroundings,
     slot: u8,
     change: SecretChange,
 ) -> anyhow::Result<()> {
-    let noted = secret_use::note(&journal(&store, surroundings), slot, change).await;
+    let noted = secret_use::note(&journal(config, &store, surroundings), slot, change).await;
     noted.context("the secret was changed, but that could not be written down")?;
     Ok(store.close().await?)
 }

@@ -4,7 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use url::Url;
 
-use super::{Surroundings, descriptors::Connections, workers::Schedule};
+use super::{
+    Surroundings,
+    descriptors::Connections,
+    workers::{LETTERS_AT_ONCE, Schedule},
+};
 use crate::{
     auth::{
         AuthSettings,
@@ -12,12 +16,14 @@ use crate::{
         journal::Journal,
         keys::custody::Custody,
         limits::{AddressLimits, Guessing, LimitSettings},
+        post::PostSettings,
     },
-    config::{Config, Database},
+    config::{Config, Database, Mail, Smtp, SmtpEncryption},
     crypto::{hasher::HasherSettings, jwt::AccessTokenSettings, secret::ServerSecrets},
     domain::{key_schedule::KeyPolicy, password::PasswordPolicy, rotation::RotationPolicy, throttle::Rate},
     graphql::GraphQLSettings,
-    http::HttpSettings,
+    http::{HttpSettings, Pages},
+    mail::smtp::{Encryption, Letterhead, SmtpSettings},
     store::{Store, StoreSettings},
 };
 
@@ -177,8 +183,43 @@ pub(super) fn graphql(config: &Config) -> GraphQLSettings {
     GraphQLSettings { introspection: config.introspection, password_min_length: config.passwords.min_length }
 }
 
-pub(super) fn http(config: &Config) -> HttpSettings {
+pub(super) fn post(config: &Config) -> PostSettings {
+    let Mail { product, verify, email_change, reset, .. } = config.mail.clone();
+    PostSettings {
+        product,
+        public_url: issuer(&config.public_url),
+        verify,
+        email_change,
+        reset,
+        restore_fence: config.database.restore_fence,
+    }
+}
+
+pub(super) fn smtp(server: &Smtp, authorities: Option<Vec<u8>>) -> SmtpSettings {
+    let Smtp { host, port, encryption, credentials } = server.clone();
+    let encryption = match encryption {
+        SmtpEncryption::Tls => Encryption::Tls,
+        SmtpEncryption::StartTls => Encryption::StartTls,
+        SmtpEncryption::None => Encryption::None,
+    };
+    let connections = u32::try_from(LETTERS_AT_ONCE).unwrap_or(u32::MAX);
+    SmtpSettings { host, port, encryption, credentials, authorities, connections }
+}
+
+pub(super) fn letterhead(mail: &Mail) -> Letterhead {
+    let Mail { from, reply_to, host, .. } = mail.clone();
+    Letterhead { from, reply_to, host }
+}
+
+/// Where nobody sends mail, nobody opens a link of it either.
+pub(super) fn http(config: &Config, surroundings: &Surroundings, sends_mail: bool) -> HttpSettings {
+    let (mail, public_url) = (&config.mail, &config.public_url);
     HttpSettings {
+        pages: Pages {
+            verify: sends_mail && mail.uses_verify_page(public_url),
+            reset: sends_mail && mail.uses_reset_page(public_url),
+        },
+        outbox: surroundings.outbox.clone(),
         public_url: config.public_url.clone(),
         allowed_origins: config.allowed_origins.clone(),
         trusted_proxies: config.trusted_proxies.clone(),

@@ -3,8 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::{
-    task::JoinSet,
-    time::{MissedTickBehavior, interval},
+    sync::Notify,
+    task::{JoinHandle, JoinSet},
+    time::{MissedTickBehavior, interval, timeout},
 };
 
 use crate::{
@@ -12,6 +13,7 @@ use crate::{
         Auth,
         accounts::Accounts,
         housekeeping::Housekeeping,
+        post::Post,
         restore::{self, Unfenced},
     },
     graphql::error::cause_chain,
@@ -30,12 +32,75 @@ pub(super) struct Schedule {
     pub(super) housekeeping_interval: Duration,
 }
 
-/// Starts the workers; they stop when what is returned is dropped.
-pub(super) fn start(auth: &Arc<Auth>, schedule: Schedule) -> JoinSet<()> {
-    let mut workers = JoinSet::new();
-    workers.spawn(turn_keys(Arc::clone(auth), schedule.key_reload));
-    workers.spawn(keep_house(Arc::clone(auth), schedule));
-    workers
+/// So many letters are on their way at a time: a mail server that is slow with one does not keep the others.
+pub(super) const LETTERS_AT_ONCE: usize = 4;
+/// How often a node looks for letters that others have posted, and for those whose next try has come.
+const LOOK_FOR_LETTERS: Duration = Duration::from_secs(5);
+/// For the letters that are on their way when the server is told to stop.
+const LETTER_GRACE: Duration = Duration::from_secs(5);
+
+/// The workers; they stop when this is dropped.
+pub(super) struct Workers {
+    tasks: JoinSet<()>,
+    postman: Option<(JoinHandle<()>, Arc<Notify>)>,
+}
+
+/// Starts the workers.
+pub(super) fn start(auth: &Arc<Auth>, post: Option<Arc<Post>>, schedule: Schedule) -> Workers {
+    let mut tasks = JoinSet::new();
+    tasks.spawn(turn_keys(Arc::clone(auth), schedule.key_reload));
+    tasks.spawn(keep_house(Arc::clone(auth), schedule));
+    let postman = post.map(|post| {
+        let stop = Arc::new(Notify::new());
+        (tokio::spawn(carry_mail(post, Arc::clone(&stop))), stop)
+    });
+    Workers { tasks, postman }
+}
+
+impl Workers {
+    /// Lets letters that are on their way arrive, for a while. What does not is sent again by whoever looks next.
+    pub(super) async fn stop(mut self) {
+        self.tasks.abort_all();
+        if let Some((task, stop)) = &mut self.postman {
+            stop.notify_one();
+            if timeout(LETTER_GRACE, task).await.is_err() {
+                tracing::warn!("the mail server did not take every letter in time");
+            }
+        }
+    }
+}
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        if let Some((task, _)) = &self.postman {
+            task.abort();
+        }
+    }
+}
+
+/// Sends letters as soon as they are posted here, and soon when they are posted elsewhere. A panic over one ends with it.
+async fn carry_mail(post: Arc<Post>, stop: Arc<Notify>) {
+    let mut ticks = ticks(LOOK_FOR_LETTERS);
+    let mut on_their_way = JoinSet::new();
+    loop {
+        let free = LETTERS_AT_ONCE - on_their_way.len();
+        match post.take(u64::try_from(free).unwrap_or_default()).await {
+            Ok(letters) => {
+                for letter in letters {
+                    let post = Arc::clone(&post);
+                    on_their_way.spawn(async move { post.deliver(letter).await });
+                }
+            }
+            Err(error) => tracing::warn!(cause = cause_chain(&error), "letters were not looked for"),
+        }
+        tokio::select! {
+            () = stop.notified() => break,
+            _ = ticks.tick() => {}
+            () = post.posted() => {}
+            Some(_) = on_their_way.join_next() => {}
+        }
+    }
+    while on_their_way.join_next().await.is_some() {}
 }
 
 async fn turn_keys(auth: Arc<Auth>, every: Duration) {

@@ -5,7 +5,8 @@ use std::time::Duration;
 use crate::{
     clock::Clock,
     store::{
-        Store, StoreError, audit, cluster, dpop_proofs, exchanged_tokens, one_time, sessions, throttles,
+        Store, StoreError, audit, cluster, dpop_proofs, exchanged_tokens, mails, one_time, sessions,
+        throttles,
     },
 };
 
@@ -29,6 +30,9 @@ const CLOCKS_APART: Duration = Duration::from_mins(1);
 /// For so long guesses are remembered: much longer than the thirty days of their budget.
 const KEEP_COUNTS: Duration = Duration::from_hours(90 * 24);
 
+/// Whoever sends letters has seen that they expired long before.
+const KEEP_LETTERS: Duration = Duration::from_hours(24);
+
 impl Housekeeping {
     /// Deletes until nothing is left to delete, or `deadline` has passed since it began; returns how many rows.
     ///
@@ -42,8 +46,8 @@ impl Housekeeping {
     ) -> Result<u64, StoreError> {
         let begin = tokio::time::Instant::now();
         let batch = self.rows_per_second.min(BATCH);
-        // Both kinds of what `sessions::prune` deletes, events, proofs, tokens of others, mailed tokens and counts, each a batch.
-        let pause = Duration::from_secs(7) * batch / self.rows_per_second;
+        // Both kinds of what `sessions::prune` deletes, events, proofs, tokens of others, mailed tokens, letters and counts, each a batch.
+        let pause = Duration::from_secs(8) * batch / self.rows_per_second;
         let mut pruned = 0;
         loop {
             let (now, batch) = (clock.now(), u64::from(batch));
@@ -52,6 +56,7 @@ impl Housekeeping {
                 + dpop_proofs::prune(store, now, batch).await?
                 + exchanged_tokens::prune(store, now - CLOCKS_APART, batch).await?
                 + one_time::prune(store, now, batch).await?
+                + mails::prune(store, now - KEEP_LETTERS, batch).await?
                 + throttles::prune(store, now - KEEP_COUNTS, batch).await?;
             pruned += rows;
             if rows == 0 || deadline.is_some_and(|deadline| begin.elapsed() + pause >= deadline) {

@@ -17,6 +17,7 @@ use crate::{
         audit::{Event, Fact},
         ids::{EventId, LetterId},
         letter::{Letter, Queued},
+        notice,
     },
     store::{MayConflict, Store, StoreError, Tx, audit, mails},
 };
@@ -101,7 +102,10 @@ impl Journal {
                 // Each try has notes of its own: what a failed one noted has not happened.
                 let notes = Notes::default();
                 let value = work(tx.clone(), notes.clone()).await?;
-                let Noted { facts, letters } = std::mem::take(&mut *notes.lock());
+                let Noted { facts, mut letters } = std::mem::take(&mut *notes.lock());
+                letters.extend(
+                    facts.iter().filter_map(notice::letter_about).map(|letter| (letter, notice::WORTH)),
+                );
                 let (events, letters) = (self.events(facts), self.queued(letters));
                 audit::insert(&tx, &events).await?;
                 mails::insert(&tx, &letters).await?;

@@ -16,7 +16,8 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 use aws_lc_rs::hmac;
 
 pub use self::addresses::AddressLimits;
-use self::{addresses::Addresses, alarm::Alarm, buckets::Buckets};
+pub(super) use self::buckets::Buckets;
+use self::{addresses::Addresses, alarm::Alarm};
 use super::{error::AuthError, journal::Journal};
 pub use crate::store::throttles::Guessing;
 use crate::{

@@ -20,9 +20,13 @@ use crate::{
         audit::{Action, Fact},
         origin::Origin,
         password::Plaintext,
+        session::Session,
         user::{Identifier, User},
     },
-    store::users::{self, Credential},
+    store::{
+        Tx, sessions,
+        users::{self, Credential},
+    },
 };
 
 /// What a sign-in brings along.
@@ -36,6 +40,9 @@ pub struct Login {
     /// How the session is to begin.
     pub start: Start,
 }
+
+/// For so long after it was made an account is expected to see its first session.
+const NEW_ACCOUNT: Duration = Duration::from_hours(24);
 
 /// Signs a user in and starts a session.
 ///
@@ -89,7 +96,16 @@ async fn sign_in(auth: &Auth, request: Login) -> Result<SignedIn, AuthError> {
                 return Err(Fault::Contended.into());
             }
             auth.limits.was_right(&tx, spent, owner).await?;
-            auth.store_session(&tx, begun, proof.as_ref(), &notes).await
+            let is_new = device_id.is_none() && auth.is_new_place(&tx, owner, begun).await?;
+            auth.store_session(&tx, begun, proof.as_ref(), &notes).await?;
+            if is_new {
+                notes.add(
+                    Fact::new(Action::LoginNewDevice, &Origin::from(&begun.device))
+                        .of(owner.id)
+                        .with(begun.id),
+                );
+            }
+            Ok::<_, AuthError>(())
         })
         .await?;
 
@@ -162,6 +178,16 @@ impl Auth {
                 Err(AuthError::InvalidCredentials)
             }
         }
+    }
+
+    /// Whether nobody has signed in to the account in this way before. Clients that keep no device token are known by their
+    /// address and program. The first session of a new account is no news to whoever has just made it.
+    async fn is_new_place(&self, tx: &Tx, user: &User, session: &Session) -> Result<bool, AuthError> {
+        if sessions::seen_before(tx, user.id, &session.device).await? {
+            return Ok(false);
+        }
+        let is_young = session.created_at - user.created_at < NEW_ACCOUNT;
+        Ok(!is_young || sessions::any(tx, user.id).await?)
     }
 
     /// Takes what a guess costs. A device that is known pays from its own bucket, even when its address is over a limit;

@@ -1,5 +1,7 @@
 //! `serve` and `dev`.
 
+use std::sync::Arc;
+
 use anyhow::{Context, bail};
 use tokio::{
     net::TcpListener,
@@ -9,7 +11,7 @@ use tokio::{
 use super::output;
 use crate::{
     app::{
-        self, App, Surroundings,
+        self, App, Message, Outbox, Surroundings,
         dev::{self, DemoAccount},
     },
     config::{Config, is_exposed},
@@ -18,6 +20,7 @@ use crate::{
 pub(super) async fn serve(config: Config, migrate: bool) -> anyhow::Result<()> {
     app::start_logging(app::LogFormat::Json);
     app::check_secret(&config)?;
+    app::check_mail(&config)?;
     for warning in config.warnings() {
         tracing::warn!("{warning}");
     }
@@ -40,7 +43,9 @@ pub(super) async fn dev(mut config: Config, expose: bool) -> anyhow::Result<()> 
         );
     }
     app::start_logging(app::LogFormat::Pretty);
-    let surroundings = Surroundings::default();
+    // Without a mail server, mail stays here.
+    let outbox = config.mail.smtp.is_none().then(|| Arc::new(Outbox::new(Box::new(print))));
+    let surroundings = Surroundings { outbox, ..Surroundings::default() };
     dev::ensure_secret(&mut config, &surroundings)?;
     app::migrate(&config).await?;
     let app = App::build(&config, surroundings.clone()).await?;
@@ -57,11 +62,18 @@ fn banner(config: &Config, demo: &DemoAccount) -> String {
     let password =
         demo.password.as_deref().unwrap_or("not known here: the account is older than the data directory");
     let data = config.data_dir.display();
+    let mail = if config.mail.smtp.is_some() { "sent".to_owned() } else { format!("{base}/dev/mail") };
     format!(
-        "\n  Explorer   {explorer}\n  GraphQL    {base}/graphql\n  Sign in    {}\n  Password   {password}\n  Data       \
-         {data}\n\n",
+        "\n  Explorer   {explorer}\n  GraphQL    {base}/graphql\n  Sign in    {}\n  Password   {password}\n  Mail       \
+         {mail}\n  Data       {data}\n\n",
         demo.email,
     )
+}
+
+/// A message on the console, its lines set off from those of the log.
+fn print(message: &Message) {
+    let text = message.text.trim_end().replace('\n', "\n  | ");
+    output::text(&format!("\n  | To: {}\n  | Subject: {}\n  |\n  | {text}\n\n", message.to, message.subject));
 }
 
 async fn listen(config: &Config) -> anyhow::Result<TcpListener> {

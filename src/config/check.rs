@@ -39,9 +39,11 @@ impl Raw {
             .unwrap_or_else(|| format!("sqlite://{}", self.data_dir.join("keywheel.db").display()));
         check_database_url(&database_url)?;
         let dev = profile == Profile::Dev;
+        let public_url = web_url("public_url", &public_url)?;
         let config = Config {
             listen: self.listen,
-            public_url: web_url("public_url", &public_url)?,
+            mail: self.mail.check(&public_url)?,
+            public_url,
             allow_http: self.allow_http,
             database_url: database_url.into(),
             database: self.database.check()?,

@@ -22,13 +22,18 @@ impl Config {
             }
         };
         warn(
-            exposed && is_loopback(&self.public_url),
+            exposed && is_loopback(self.public_url.host()),
             "public_url: is this machine, although `listen` lets others in; set it to the URL that clients use, for it is \
              the issuer of tokens",
         );
         warn(
             self.allow_http && clear_text(self).is_some(),
             "allow_http: passwords and tokens travel in clear text, and browsers keep no `Secure` cookie; only behind a \
+             network you trust",
+        );
+        warn(
+            self.mail.is_clear_text(),
+            "mail.smtp_url: letters travel to the mail server in clear text, links to set a password among them; only within a \
              network you trust",
         );
         warn(
@@ -68,16 +73,21 @@ pub(super) fn check_clear_text(config: &Config) -> Result<(), ConfigError> {
 
 /// The setting that names an `http` URL of another machine.
 fn clear_text(config: &Config) -> Option<&'static str> {
-    let is_clear = |url: &Url| url.scheme() == "http" && !is_loopback(url);
+    let is_clear = |url: &Url| url.scheme() == "http" && !is_loopback(url.host());
     if is_clear(&config.public_url) {
         return Some("public_url");
     }
-    config.allowed_origins.iter().any(is_clear).then_some("allowed_origins")
+    if config.allowed_origins.iter().any(is_clear) {
+        return Some("allowed_origins");
+    }
+    let links = config.mail.links().into_iter();
+    links.filter(|(_, link)| link.url().as_ref().is_some_and(is_clear)).map(|(key, _)| key).next()
 }
 
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+/// Whether a host is this machine.
+pub(super) fn is_loopback<S: AsRef<str>>(host: Option<Host<S>>) -> bool {
+    match host {
+        Some(Host::Domain(name)) => name.as_ref() == "localhost" || name.as_ref().ends_with(".localhost"),
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => IpAddr::from(address).to_canonical().is_loopback(),
         None => false,

@@ -29,6 +29,7 @@ pub(super) struct Raw {
     pub(super) audit: RawAudit,
     pub(super) overload: RawOverload,
     pub(super) graphql: RawGraphQL,
+    pub(super) mail: RawMail,
     pub(super) limits: RawLimits,
     pub(super) bridge: RawBridge,
 }
@@ -116,6 +117,20 @@ pub(super) struct RawGraphQL {
     pub(super) introspection: Option<bool>,
 }
 
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawMail {
+    pub(super) smtp_url: Option<String>,
+    pub(super) ca_file: Option<PathBuf>,
+    pub(super) from: Option<String>,
+    pub(super) reply_to: Option<String>,
+    pub(super) templates: Option<PathBuf>,
+    pub(super) product: Option<String>,
+    pub(super) verify_url: Option<String>,
+    pub(super) email_change_url: Option<String>,
+    pub(super) reset_url: Option<String>,
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawLimits {
@@ -170,6 +185,7 @@ impl Default for Raw {
             audit: RawAudit::default(),
             overload: RawOverload::default(),
             graphql: RawGraphQL::default(),
+            mail: RawMail::default(),
             limits: RawLimits::default(),
             bridge: RawBridge::default(),
         }

@@ -55,22 +55,25 @@ impl Raw {
 }
 
 /// Left out of what is told about a configuration: what may hold a password, and what each node has of its own.
-const NOT_TOLD: [&str; 5] = ["database_url", "secret_file", "data_dir", "listen", "bridge.secret_file"];
+const NOT_TOLD: [&str; 6] =
+    ["database_url", "secret_file", "data_dir", "listen", "bridge.secret_file", "mail.smtp_url"];
 
 /// Settings as a person would write them, in a stable order.
 fn describe_given(settings: &Dict) -> Vec<String> {
     let mut given = Vec::new();
-    let mut tell = |key: String, value: &Value| {
-        if !NOT_TOLD.contains(&key.as_str()) {
+    let mut tell = |key: &str, value: &Value| {
+        if !NOT_TOLD.contains(&key) {
             given.push(format!("{key} = {}", text_of(value)));
         }
     };
     for (key, value) in settings {
         match value {
             Value::Dict(_, section) => {
-                section.iter().for_each(|(name, value)| tell(format!("{key}.{name}"), value));
+                for (name, value) in section {
+                    tell(&format!("{key}.{name}"), value);
+                }
             }
-            value => tell(key.clone(), value),
+            value => tell(key, value),
         }
     }
     given

@@ -64,6 +64,8 @@ macro_rules! actions {
 actions! {
     /// A session began with a right password.
     LoginSucceeded = "login.succeeded",
+    /// The same, on a device and from a place that were not seen with this account before.
+    LoginNewDevice = "login.new_device",
     /// A wrong password, for an account or for none.
     LoginFailed = "login.failed",
     /// A right password of a blocked account.
@@ -110,6 +112,8 @@ actions! {
     SecretRotated = "secret.rotated",
     /// An old server secret was given up.
     SecretRetired = "secret.retired",
+    /// A letter could not be delivered, and will not be tried again.
+    MailGivenUp = "mail.given_up",
     /// A server was started with other settings than the one before.
     ConfigurationChanged = "configuration.changed",
     /// Every session was ended after a backup had been restored.

@@ -149,7 +149,7 @@ fn printable(text: &str, max_chars: usize) -> String {
 
 /// Control characters, and those that have no width or turn the direction of the text: a name made of them could pass
 /// for another. The joiner that emoji are made with stays.
-fn is_invisible(c: char) -> bool {
+pub(super) fn is_invisible(c: char) -> bool {
     const ZERO_WIDTH_JOINER: char = '\u{200d}';
     let formatting =
         matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');

@@ -32,20 +32,35 @@ pub async fn insert(tx: &Tx, letters: &[Queued]) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Letters whose time has come, the one that is due for longest first.
+/// Letters whose time has come.
+pub struct Due {
+    /// The one that is due for longest first.
+    pub letters: Vec<Queued>,
+    /// Those with an impossible row: nobody can send them, and they must not keep the others.
+    pub unreadable: Vec<LetterId>,
+}
+
+/// Letters whose time has come, of the kinds that this version knows: a newer node may have left others.
 ///
 /// # Errors
-/// When the database cannot, or a row is impossible.
-pub async fn due(store: &Store, now: OffsetDateTime, limit: u64) -> Result<Vec<Queued>, StoreError> {
-    Entity::find()
+/// When the database cannot.
+pub async fn due(store: &Store, now: OffsetDateTime, limit: u64) -> Result<Due, StoreError> {
+    let rows = Entity::find()
         .filter(Column::NextTryAt.lte(to_millis(now)))
+        .filter(Column::Kind.is_in(LetterKind::ALL.iter().map(|kind| kind.name())))
         .order_by_asc(Column::NextTryAt)
         .limit(limit)
         .all(&store.reader)
-        .await?
-        .into_iter()
-        .map(TryInto::try_into)
-        .collect()
+        .await?;
+    let mut due = Due { letters: Vec::new(), unreadable: Vec::new() };
+    for row in rows {
+        let id = LetterId::from_uuid(row.id);
+        match Queued::try_from(row) {
+            Ok(letter) => due.letters.push(letter),
+            Err(_) => due.unreadable.push(id),
+        }
+    }
+    Ok(due)
 }
 
 /// Takes a letter to send it: until `until` it is nobody else's. `false` when somebody else was first. Of any number of
@@ -81,6 +96,35 @@ pub async fn put_off(store: &Store, id: LetterId, until: OffsetDateTime) -> Resu
 pub async fn remove(store: &Store, id: LetterId) -> Result<(), StoreError> {
     let remove = Entity::delete_many().filter(Column::Id.eq(id.as_uuid()));
     store.write(remove.into_query()).await.map(drop)
+}
+
+/// Forgets a letter, together with what else the transaction does.
+///
+/// # Errors
+/// When the database cannot.
+pub async fn remove_in(tx: &Tx, id: LetterId) -> Result<(), StoreError> {
+    Entity::delete_by_id(id.as_uuid()).exec(tx.connection()).await?;
+    Ok(())
+}
+
+/// Deletes letters that had expired before a time, at most `limit`, which nobody sends: mail was switched off, or their row
+/// cannot be read. Returns how many.
+///
+/// # Errors
+/// When the database cannot.
+pub async fn prune(store: &Store, before: OffsetDateTime, limit: u64) -> Result<u64, StoreError> {
+    let ids: Vec<uuid::Uuid> = Entity::find()
+        .select_only()
+        .column(Column::Id)
+        .filter(Column::ExpiresAt.lt(to_millis(before)))
+        .limit(limit)
+        .into_tuple()
+        .all(&store.reader)
+        .await?;
+    if ids.is_empty() {
+        return Ok(0);
+    }
+    store.write(Entity::delete_many().filter(Column::Id.is_in(ids)).into_query()).await
 }
 
 /// Forgets every letter about a user.

@@ -21,12 +21,14 @@ use crate::domain::{
     user::User,
 };
 
+mod places;
 mod prune;
 mod row;
 mod slots;
 
 pub(super) use self::row::{reason_name, reason_named};
 pub use self::{
+    places::{any, seen_before},
     prune::{end_all, prune},
     slots::{count_of_slot, end_of_slot},
 };

@@ -83,6 +83,16 @@ fn what_makes_no_sense_is_refused_by_its_name() {
         ("listen = \"nowhere\"", "listen"),
         ("public_url = \"ftp://x\"", "public_url"),
         ("public_url = \"http://auth.example.com\"", "public_url"),
+        ("mail.smtp_url = \"smtps://me:hunter2@h\"", "mail.from"),
+        ("mail.from = \"Keywheel\"", "mail.from"),
+        ("mail.from = \"a@example.com\"\nmail.smtp_url = \"http://me:hunter2@h\"", "mail.smtp_url"),
+        ("mail.reply_to = \"me\"", "mail.reply_to"),
+        ("mail.product = \" \"", "mail.product"),
+        ("mail.verify_url = \"verify\"", "mail.verify_url"),
+        ("mail.email_change_url = \"ftp://app.example.com\"", "mail.email_change_url"),
+        ("mail.reset_url = \"//evil.example/reset\"", "mail.reset_url"),
+        ("mail.reset_url = \"http://app.example.com/reset\"", "mail.reset_url"),
+        ("mail.unknown = 1", "mail.unknown"),
         ("public_url = \"http://10.0.0.7:4000\"", "public_url"),
         ("public_url = \"https://user:pw@x\"", "public_url"),
         ("database_url = \"redis://u:hunter2@h/d\"", "database_url"),
@@ -166,6 +176,12 @@ fn nothing_secret_is_printed() {
         parse("database_url = \"sqlite://private/path.db\"", &[("KEYWHEEL_SECRET", secret)]).unwrap();
     let printed = format!("{config:?}");
     assert!(!printed.contains(secret) && !printed.contains("private/path"), "{printed}");
+
+    let from = ("KEYWHEEL_MAIL__FROM", "auth@example.com");
+    let url = ("KEYWHEEL_MAIL__SMTP_URL", "smtps://me:hunter2@smtp.example.com");
+    let config = parse("", &[from, url]).unwrap();
+    assert!(!format!("{config:?}").contains("hunter2"));
+    assert_eq!(config.given, ["mail.from = auth@example.com"], "what is written down of it");
 }
 
 #[test]

@@ -16,7 +16,7 @@ const ARROWS: [(&str, &[&str]); 13] = [
     ("crypto", &["domain", "clock", "telemetry"]),
     ("auth", &["domain", "clock", "crypto", "mail", "store", "telemetry"]),
     ("graphql", &["domain", "auth"]),
-    ("http", &["domain", "auth", "graphql", "telemetry"]),
+    ("http", &["domain", "auth", "graphql", "mail", "telemetry"]),
     (
         "app",
         &["auth", "clock", "config", "crypto", "domain", "graphql", "http", "mail", "store", "telemetry"],
@@ -26,12 +26,14 @@ const ARROWS: [(&str, &[&str]); 13] = [
 ];
 
 /// Crates that only one place may know.
-const AT_HOME: [(&str, &[&str]); 5] = [
+const AT_HOME: [(&str, &[&str]); 7] = [
     ("sea_orm", &["store"]),
     ("sqlx", &["store"]),
     ("migration", &["app"]),
     ("axum", &["http", "app"]),
     ("async_graphql", &["graphql", "http"]),
+    ("lettre", &["mail"]),
+    ("minijinja", &["mail"]),
 ];
 
 const MAX_LINES: usize = 400;

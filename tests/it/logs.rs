@@ -9,11 +9,14 @@ use std::{
 };
 
 use axum::http::Method;
-use keywheel::telemetry::{LogFormat, subscriber};
+use keywheel::{
+    mail::MailError,
+    telemetry::{LogFormat, subscriber},
+};
 use serde_json::{Value, json};
 use tracing_subscriber::EnvFilter;
 
-use crate::support::{ALICE, BOB, PASSWORD, SECRET, TestApp, seconds};
+use crate::support::{ALICE, BOB, PASSWORD, SECRET, TestApp, mailbox, seconds};
 
 thread_local! {
     /// Each test runs on one thread, so the log of a thread is the log of one test.
@@ -244,4 +247,28 @@ async fn the_cause_of_a_fault_is_found_under_the_id_that_the_client_got() {
         format!("impossible row in refresh_sessions: {}: replays", tokens.session)
     );
     assert!(!reply.text.contains("refresh_sessions"), "{}", reply.text);
+}
+
+#[tokio::test]
+async fn no_letter_is_ever_logged() {
+    keep_log();
+    let app = TestApp::mailing("").await;
+    let stolen = app.sign_in(ALICE).await;
+    app.client().refresh(&stolen.refresh).await.unwrap();
+    app.wait(seconds(60));
+    app.client().refresh(&stolen.refresh).await.unwrap_err();
+    crate::mail::post_reset(&app, ALICE).await;
+    assert_eq!(app.deliver_mail().await, 2);
+    app.mailbox().refuse(Some(MailError::Refused("550 5.1.1".to_owned())));
+    crate::mail::post_reset(&app, ALICE).await;
+    app.deliver_mail().await;
+    let messages = app.mailbox().empty();
+    let token = messages.iter().find(|message| message.text.contains("kwm_")).map(mailbox::token).unwrap();
+
+    let text = text();
+    assert!(text.contains("a letter was sent") && text.contains("a letter was given up"), "{text}");
+    for secret in [&token[..20], &token[token.len() - 20..], ALICE, "kwm_", "hopefully", &messages[0].subject]
+    {
+        assert!(!text.contains(secret), "{secret} in {text}");
+    }
 }

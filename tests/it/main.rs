@@ -34,6 +34,7 @@ mod leaks;
 mod legacy_hashes;
 mod limits;
 mod logs;
+mod mail;
 mod model;
 mod nodes;
 mod overload;

@@ -4,7 +4,6 @@ pub(crate) mod client;
 pub(crate) mod database;
 pub(crate) mod dpop;
 pub(crate) mod instance;
-#[expect(dead_code, reason = "in use as soon as there is something to send")]
 pub(crate) mod mailbox;
 pub(crate) mod process;
 pub(crate) mod proxy;
@@ -158,6 +157,11 @@ impl TestApp {
         self.mailbox.as_deref().expect("a server that sends mail")
     }
 
+    /// Does what the server's worker does to letters that are due; returns how many there were.
+    pub(crate) async fn deliver_mail(&self) -> usize {
+        self.app.post().expect("a server that sends mail").deliver_due().await.unwrap()
+    }
+
     /// A client without cookies that sends no `Origin`: an app on a phone.
     pub(crate) fn client(&self) -> Client {
         Client::new(self.app.router().clone())
@@ -227,7 +231,7 @@ fn surroundings(
     mailbox: Option<&Arc<Mailbox>>,
 ) -> Surroundings {
     let mailer = mailbox.map(|mailbox| mailbox.clone() as SharedMailer);
-    Surroundings { clock: clock.clone(), entropy: entropy.clone(), mailer }
+    Surroundings { clock: clock.clone(), entropy: entropy.clone(), mailer, outbox: None }
 }
 
 pub(crate) fn config(database: &Database, settings: &str) -> Config {
@@ -235,7 +239,7 @@ pub(crate) fn config(database: &Database, settings: &str) -> Config {
 }
 
 pub(crate) fn config_with(database: &Database, settings: &str, secret: &str) -> Config {
-    let mut file = format!("database_url = \"{}\"\n{settings}", database.url());
+    let mut file = format!("database_url = \"{}\"\n{settings}\n", database.url());
     for setting in UNLESS_SET {
         if !settings.contains(setting.split(' ').next().unwrap()) {
             file.push_str(setting);

@@ -16,7 +16,7 @@ use crate::domain::throttle::{Level, Rate};
 const MOST: NonZeroUsize = NonZeroUsize::new(200_000).unwrap();
 
 /// A bounded number of buckets, each by its key.
-pub(super) struct Buckets<K: Hash + Eq>(Mutex<LruCache<K, Level>>);
+pub(in crate::auth) struct Buckets<K: Hash + Eq>(Mutex<LruCache<K, Level>>);
 
 impl<K: Hash + Eq> Default for Buckets<K> {
     fn default() -> Self {
@@ -25,7 +25,7 @@ impl<K: Hash + Eq> Default for Buckets<K> {
 }
 
 impl<K: Hash + Eq> Buckets<K> {
-    pub(super) fn take(&self, key: K, rate: &Rate, now: i64) -> Result<(), Duration> {
+    pub(in crate::auth) fn take(&self, key: K, rate: &Rate, now: i64) -> Result<(), Duration> {
         let mut buckets = self.lock();
         let level = buckets.get_or_insert_mut(key, Level::default);
         *level = rate.take(*level, now)?;
