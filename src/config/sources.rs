@@ -68,7 +68,9 @@ fn describe_given(settings: &Dict) -> Vec<String> {
     for (key, value) in settings {
         match value {
             Value::Dict(_, section) => {
-                section.iter().for_each(|(name, value)| tell(format!("{key}.{name}"), value));
+                for (name, value) in section {
+                    tell(format!("{key}.{name}"), value);
+                }
             }
             value => tell(key.clone(), value),
         }
