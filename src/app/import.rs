@@ -86,7 +86,7 @@ pub async fn json_lines(
     let outcome = async {
         while let Some(batch) = lines.batch(reading.batch).context("reading the lines")? {
             importer.unreadable(batch.unreadable.len() as u64);
-            batch.unreadable.iter().for_each(|finding| tell(Progress::Found(finding)));
+            tell_all(&batch.unreadable, &mut tell);
             bring(&mut importer, batch.users, None, &mut tell).await?;
         }
         Ok(())
@@ -108,9 +108,15 @@ async fn bring(
     tell: &mut impl FnMut(Progress<'_>),
 ) -> anyhow::Result<()> {
     let findings = importer.bring(users).await?;
-    findings.iter().for_each(|finding| tell(Progress::Found(finding)));
+    tell_all(&findings, tell);
     tell(Progress::Done { counts: importer.counts(), of });
     Ok(())
+}
+
+fn tell_all(findings: &[Finding], tell: &mut impl FnMut(Progress<'_>)) {
+    for finding in findings {
+        tell(Progress::Found(finding));
+    }
 }
 
 fn from_strapi(user: StrapiUser, roles: &BTreeMap<i64, String>) -> SourceUser {

@@ -16,7 +16,7 @@ use crate::{
     domain::{
         audit::{Action, Fact},
         origin::Origin,
-        user::{self, User},
+        user::User,
     },
     store::{exchanged_tokens, imports, users},
 };
@@ -63,7 +63,7 @@ async fn take_over(auth: &Auth, request: Exchange) -> Result<SignedIn, AuthError
     let Start { delivery, device, proof, replaced_cookie } = request.start;
     let origin = Origin::from(&device);
     let user = auth.user_of(bridge, &token).await?;
-    if let Err(why) = admit(&user) {
+    if let Err(why) = auth.admit_from_bridge(&user) {
         auth.note_refused_exchange(&user, &why, &origin).await?;
         return Err(why.into());
     }
@@ -108,20 +108,20 @@ enum Refusal {
     Spent,
 }
 
-fn admit(user: &User) -> Result<(), Refusal> {
-    if user.blocked() {
-        return Err(Refusal::Blocked);
-    }
-    if user.auth_epoch != EPOCH_AT_IMPORT {
-        return Err(Refusal::SignedOut);
-    }
-    if user.roles.iter().any(|role| role == user::ADMIN) {
-        return Err(Refusal::Power);
-    }
-    Ok(())
-}
-
 impl Auth {
+    fn admit_from_bridge(&self, user: &User) -> Result<(), Refusal> {
+        if user.blocked() {
+            return Err(Refusal::Blocked);
+        }
+        if user.auth_epoch != EPOCH_AT_IMPORT {
+            return Err(Refusal::SignedOut);
+        }
+        if self.accounts.grants.give_power(&user.roles) {
+            return Err(Refusal::Power);
+        }
+        Ok(())
+    }
+
     async fn user_of(&self, bridge: &Bridge, token: &ForeignToken) -> Result<User, AuthError> {
         let known = imports::find(self.store(), &bridge.source, &token.user).await?;
         let id = known.and_then(|known| known.user_id).ok_or(AuthError::RefreshTokenInvalid)?;

@@ -140,6 +140,7 @@ impl Importer {
     pub async fn bring(&mut self, users: Vec<SourceUser>) -> Result<Vec<Finding>, AuthError> {
         let preparing = Preparing {
             settings: &self.settings,
+            grants: &self.accounts.grants,
             now: self.began_at,
             entropy: &*self.accounts.entropy,
             no_password: self.accounts.hasher.of_no_password(),

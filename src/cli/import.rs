@@ -31,7 +31,7 @@ const TELL_EVERY: u64 = 10_000;
 pub(super) enum Command {
     /// Bring the users of a Strapi project, version 4 or 5, from its database
     Strapi {
-        /// The database of the project: sqlite:///path/to/data.db, postgres://… or mysql://… It is only read
+        /// The database of the project: `sqlite:///path/to/data.db`, `postgres://…` or `mysql://…` It is only read
         #[arg(long, value_name = "URL", env = "STRAPI_DATABASE_URL", hide_env_values = true)]
         from: SecretString,
         #[command(flatten)]
@@ -94,8 +94,12 @@ impl Options {
         for role in &self.roles {
             let (old, new) =
                 role.split_once('=').with_context(|| format!("--role {role}: must be OLD=NEW"))?;
-            if new.len() > 32 || !new.chars().all(|c| c.is_ascii_alphanumeric() || "_-:.".contains(c)) {
-                bail!("--role {role}: a role has at most 32 letters (a to z), digits, or one of _ - : .");
+            if new.len() > 64
+                || !new.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-:.".contains(c))
+            {
+                bail!(
+                    "--role {role}: a role has at most 64 small letters (a to z), digits, dots, underscores, colons or dashes"
+                );
             }
             roles.insert(old.to_owned(), (!new.is_empty()).then(|| new.to_owned()));
         }

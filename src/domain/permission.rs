@@ -167,6 +167,13 @@ impl Grants {
         role == ADMIN || self.0.contains_key(role)
     }
 
+    /// Whether somebody with these roles may do anything that not everybody may do.
+    #[must_use]
+    pub fn give_power(&self, roles: &[String]) -> bool {
+        let authority = self.authority_of(roles);
+        authority.administrator || authority.permissions.0 != 0
+    }
+
     /// What a user may do.
     #[must_use]
     pub fn authority(&self, user: &User) -> Authority {

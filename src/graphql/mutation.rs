@@ -64,7 +64,7 @@ impl Mutation {
     }
 
     /// Begin a session with a token of the system that accounts were brought from, once, instead of a password. Only while
-    /// the operator keeps the way over open: FORBIDDEN otherwise. REFRESH_TOKEN_INVALID means: sign in with the password.
+    /// the operator keeps the way over open: FORBIDDEN otherwise. A token that is not taken is `REFRESH_TOKEN_INVALID`: sign in with the password.
     async fn exchange_token(
         &self,
         ctx: &Context<'_>,

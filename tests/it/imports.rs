@@ -179,13 +179,34 @@ async fn what_is_here_already_is_left_alone() {
 async fn whoever_was_erased_does_not_come_back() {
     let (app, source) = (empty_app("").await, Source::five().await);
     import_strapi(&app, &source, &[]);
-    app.sql("DELETE FROM users WHERE email = 'renee@example.com'").await;
+    let password = "cafe\u{301} noir 7";
+    let tokens =
+        app.client().login_with(json!({ "identifier": "renee", "password": password })).await.unwrap();
+    let delete = "mutation($p: String!) { deleteAccount(input: { currentPassword: $p }) { deletedUserId } }";
+    app.client().bearing(&tokens.access).graphql(delete, json!({ "p": password })).await.data();
     let again = import_strapi(&app, &source, &[]);
     assert_eq!((&again.summary["erased"], &again.summary["imported"]), (&json!(1), &json!(0)));
     assert_eq!(
         login(&app, "renee@example.com", "cafe\u{301} noir 7").await.unwrap_err(),
         "INVALID_CREDENTIALS"
     );
+}
+
+/// What a role allows is said in the configuration, and may be more than it was there.
+#[tokio::test]
+async fn no_role_that_allows_something_comes_by_its_name() {
+    let (app, source) = (empty_app("").await, Source::five().await);
+    let arguments = ["strapi", "--from", source.database.url(), "--json"];
+    let mut import = command(&app, &arguments);
+    let done = read(import.env("KEYWHEEL_ROLES__EDITEUR_EN_CHEF", "users:read").output().unwrap());
+    assert!(
+        done.found().contains(&("row 7", false, "ROLE_LEFT_BEHIND")),
+        "{:?}{}",
+        done.findings,
+        done.complaint
+    );
+    let editor = login(&app, "editor", "red pencil 2000").await.unwrap();
+    assert_eq!(editor["roles"], json!([]));
 }
 
 /// Their ids are the same, and their users are not.

@@ -83,6 +83,10 @@ async fn no_secret_is_ever_logged_not_even_at_trace_level() {
     client.query(&inline).await;
     client.send(Method::POST, "/graphql", format!("not json {PASSWORD}")).await;
     client.get(&format!("/graphql?query={{me{{id}}}}&token={}", first.refresh)).await;
+    let old = format!("{}.{}.{}", "eyJhbGciOiJIUzI1NiJ9", "eyJpZCI6MX0", "c29tZSBvdGhlciBzaWduYXR1cmU");
+    let exchange = "mutation ($t: String!) { exchangeToken(input: { token: $t }) { expiresIn } }";
+    assert_eq!(app.client().graphql(exchange, json!({ "t": old })).await.code(), "FORBIDDEN");
+    secrets.push(old);
     app.client().bearing(&format!("{}x", second.access)).query("{ me { id } }").await;
     secrets.extend(use_device_token(&app, new_password).await);
     secrets.extend(use_proofs(&app).await);

@@ -12,7 +12,8 @@ use crate::{
     domain::{
         email::EmailAddress,
         ids::UserId,
-        user::{self, User, Username},
+        permission::Grants,
+        user::{User, Username},
     },
     store::imports::NewImport,
 };
@@ -20,13 +21,16 @@ use crate::{
 /// What the column of ids of other systems holds.
 const MAX_SOURCE_ID: usize = 128;
 /// Longer names of roles are cut.
-const MAX_ROLE: usize = 32;
+const MAX_ROLE: usize = 64;
+/// More than anybody has.
+const MAX_ROLES: usize = 32;
 /// What Strapi gives everybody who signs in: that is no role here.
 const EVERYBODY: &str = "authenticated";
 
 /// What is the same for every row.
 pub(super) struct Preparing<'a> {
     pub(super) settings: &'a ImportSettings,
+    pub(super) grants: &'a Grants,
     pub(super) now: OffsetDateTime,
     pub(super) entropy: &'a dyn Entropy,
     pub(super) no_password: SecretString,
@@ -82,6 +86,9 @@ impl Preparing<'_> {
             Some(id) => id,
             None => id_of(email.as_ref(), username.as_ref()),
         };
+        if row.roles.len() > MAX_ROLES {
+            return Err(finding(&row.place, true, "TOO_MANY_ROLES", "an account has at most 32 roles"));
+        }
         let created_at = row.created_at.unwrap_or(self.now).clamp(OffsetDateTime::UNIX_EPOCH, self.now);
         let user = User {
             // By the time it was made: that is the order in which accounts are listed.
@@ -105,15 +112,17 @@ impl Preparing<'_> {
                 Some(mapped) => mapped.clone(),
                 None if role == EVERYBODY => None,
                 None => match role_name(role) {
-                    name if name == user::ADMIN => {
-                        let message = "the role `admin` has power here and is left behind; --role admin=admin brings it";
-                        findings.push(finding(place, false, "ROLE_LEFT_BEHIND", message));
+                    name if self.grants.give_power(std::slice::from_ref(&name)) => {
+                        let message = format!(
+                            "the role `{name}` has power here and is left behind; --role {name}={name} brings it"
+                        );
+                        findings.push(finding(place, false, "ROLE_LEFT_BEHIND", &message));
                         None
                     }
                     name => Some(name),
                 },
             };
-            roles.extend(here.filter(|name| !roles.contains(name)));
+            roles.extend(here.filter(|name| !name.is_empty() && !roles.contains(name)));
         }
         roles
     }
