@@ -36,13 +36,15 @@ export class Store {
 
   /** The record as it is now; an empty one when there is none. */
   read(): Promise<TokenRecord> {
-    return this.#next(() => this.#load(this.#key));
+    return this.#next(async () => parse(await this.#adapter.getItem(this.#key)));
   }
 
   /** Replaces the record by what `change` makes of it, and tells both. The same object means: nothing to write. */
   change(change: (now: TokenRecord) => TokenRecord): Promise<{ before: TokenRecord; after: TokenRecord }> {
     return this.#next(async () => {
-      const before = await this.#load<TokenRecord>(this.#key);
+      // Without a pause before the write, if the adapter needs none: another tab could come between.
+      const text = this.#adapter.getItem(this.#key);
+      const before: TokenRecord = parse(text instanceof Promise ? await text : text);
       const after = change(before);
       if (after !== before) await this.#adapter.setItem(this.#key, JSON.stringify(after));
       return { before, after };
@@ -51,14 +53,14 @@ export class Store {
 
   /** The device token of an earlier sign-in of the same person here. */
   async device(identifier: string): Promise<string | undefined> {
-    const devices = await this.#load<Devices>(this.#devices);
+    const devices: Devices = parse(await this.#adapter.getItem(this.#devices));
     return devices[fingerprint(identifier)];
   }
 
   /** Keeps a device token: longer than the session, one for each person. */
   keepDevice(identifier: string, token: string): Promise<void> {
     return this.#next(async () => {
-      const devices = await this.#load<Devices>(this.#devices);
+      const devices: Devices = parse(await this.#adapter.getItem(this.#devices));
       await this.#adapter.setItem(this.#devices, JSON.stringify({ ...devices, [fingerprint(identifier)]: token }));
     });
   }
@@ -72,15 +74,14 @@ export class Store {
     this.#last = result.catch(() => undefined);
     return result;
   }
+}
 
-  async #load<T extends TokenRecord | Devices>(key: string): Promise<T | Record<string, never>> {
-    const text = await this.#adapter.getItem(key);
-    try {
-      const value: unknown = JSON.parse(text ?? "{}");
-      return typeof value === "object" && value !== null ? (value as T) : {};
-    } catch {
-      return {}; // half of it, or somebody else's
-    }
+/** What is stored; nothing when it is half of it, or somebody else's. */
+function parse(text: string | null): Record<string, never> {
+  try {
+    return JSON.parse(text ?? "") ?? {};
+  } catch {
+    return {};
   }
 }
 
