@@ -29,7 +29,7 @@ export const SETTINGS = gql`
 /** A tab with an app in it. */
 export interface Tab {
   keywheel: Keywheel;
-  client: ApolloClient<any> | any;
+  client: any; // of one major or the other
   /** Why it was signed out, each time. */
   goodbyes: SignOutReason[];
   me(): Promise<string | null>;

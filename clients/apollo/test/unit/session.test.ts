@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { isKeywheelError, type Adapter, type KeywheelErrorCode } from "../../src/index.js";
+import { errorInfo, isKeywheelError, type Adapter, type KeywheelErrorCode } from "../../src/index.js";
 import { CREDENTIALS, fakeTime, openTab, pass, signedInTab, wait } from "../support/clients.js";
 import { FakeServer, json, refused, type Fate } from "../support/server.js";
 import { Browser } from "../support/tabs.js";
@@ -23,10 +23,10 @@ function refreshesMeet(...fates: Fate[]): void {
   server.fate = (field) => (field === "refreshToken" ? (fates.shift() ?? "arrives") : "arrives");
 }
 
-const code = (promise: Promise<unknown>): Promise<KeywheelErrorCode> =>
+const code = (promise: Promise<unknown>): Promise<KeywheelErrorCode | undefined> =>
   promise.then(
     () => Promise.reject(new Error("should have failed")),
-    (error: { code: KeywheelErrorCode }) => error.code,
+    (error: unknown) => errorInfo(error)?.code,
   );
 
 describe("a lost answer", () => {

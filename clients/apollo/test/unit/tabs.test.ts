@@ -63,6 +63,7 @@ describe("four tabs", () => {
     await wait(301);
     const answers = await tenEach(tabs);
     expect(new Set(answers)).toEqual(new Set(["usr_ada"]));
+    expect(server.usedKeys.size).toBe(1);
     expect(server.live).toHaveLength(1);
     expect(browser.record).toEqual({ session: "ses_1", user: "usr_ada", refreshToken: "ses_1/1" });
   });
