@@ -35,7 +35,7 @@ export function createLink(session: Session, publicFields: readonly string[]): A
           if (!held) return pass();
           session
             .mend(ticket, info!)
-            .then((mended) => closed || (mended ? send(true) : pass()))
+            .then((mended) => (mended ? send(true) : pass()))
             .catch(fail);
         }
         current = forward(operation).subscribe({

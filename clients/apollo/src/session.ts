@@ -142,7 +142,7 @@ export class Session {
 
   /** After UNAUTHENTICATED: whether to send the request again. Rejects when that cannot be told now. */
   async mend({ access, generation, state }: Ticket, { reason }: ErrorInfo): Promise<boolean> {
-    if (!access || !sameUser(state, this.#state)) return false;
+    if (!access) return false;
     if (generation === this.#generation) {
       if (reason === "SESSION_REVOKED") await this.#end(reason, (now) => now.session === state.session);
       else await this.refresh();
@@ -215,31 +215,30 @@ export class Session {
     await this.#load();
     const state = this.#state;
     const generation = this.#generation;
-    const { signal } = (this.#abort = new AbortController());
     const job = async (waited: boolean) => {
       if (waited) await this.#news();
-      if (state === this.#state && generation === this.#generation) await this.#exchange(state, signal);
+      if (state === this.#state && generation === this.#generation) await this.#exchange(state);
     };
     try {
-      await this.#insist(() => this.#tabs.exclusive(job), signal);
+      await this.#insist(() => this.#tabs.exclusive(job));
     } catch (error) {
       if (state === this.#state) throw error; // else it was about a session that nobody asks for any more
     }
   }
 
   /** One call, with a key that was stored before it and is the same when the call is repeated. */
-  async #exchange(state: State, signal: AbortSignal): Promise<void> {
+  async #exchange(state: State): Promise<void> {
     const { after: sent } = await this.#store.change((now) =>
       now.out || now.retryKey ? now : { ...now, retryKey: randomKey() },
     );
     if (state !== this.#state) return;
     if (sent.out) return this.#leave(sent.out);
-    if (state.status === "signedIn" && sent.session !== state.session) return this.#enter(sent);
     const unchanged = (now: TokenRecord) => sameSignIn(now, sent) && now.refreshToken === sent.refreshToken;
 
     let payload: AuthPayload;
     try {
       const { refreshToken, retryKey } = sent;
+      const { signal } = (this.#abort = new AbortController());
       payload = await call(this.#options, REFRESH, { refreshToken, retryKey }, signal);
     } catch (error) {
       if (!(error instanceof KeywheelError) || !endsSession(error) || state !== this.#state) throw error;
@@ -253,11 +252,11 @@ export class Session {
   }
 
   /** Several times while it is only the network, or a server that asks for patience. */
-  async #insist<T>(job: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+  async #insist<T>(job: () => Promise<T>): Promise<T> {
     for (let attempt = 1; ; attempt += 1) {
       const wait = this.#notBefore - performance.now();
       if (wait > LONGEST_WAIT) throw this.#trouble;
-      if (wait > 0) await pause(wait, signal);
+      if (wait > 0) await pause(wait);
       try {
         return await job();
       } catch (error) {
@@ -265,7 +264,7 @@ export class Session {
         const told = error.retryAfter && Math.min(error.retryAfter * 1000, LONGEST_BREAK);
         this.#notBefore = performance.now() + (told ?? 2 ** attempt * (100 + 100 * Math.random()));
         this.#trouble = error;
-        if (attempt === ATTEMPTS || signal?.aborted) throw error;
+        if (attempt === ATTEMPTS) throw error;
       }
     }
   }
@@ -307,7 +306,8 @@ export class Session {
       if (record.out && state.status === "signedIn") this.#leave(record.out, false);
       else if (record.session && !record.out && record.session !== state.session) this.#enter(record);
     } else if (!record.out && (record.session ?? message.session) === message.session) {
-      this.#enter(message, message);
+      const { token, scheme, lifetime } = message;
+      this.#enter(message, { token, scheme, lifetime });
     }
   }
 
@@ -388,10 +388,6 @@ export function randomKey(): string {
   return btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_");
 }
 
-function pause(milliseconds: number, signal?: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(resolve, milliseconds);
-    signal?.addEventListener("abort", () => (clearTimeout(timer), resolve()));
-    if (signal?.aborted) resolve();
-  });
+function pause(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }

@@ -130,6 +130,21 @@ test("a refresh that is under way does not put the old cookie in the place of th
   expect(await pass(tab.me())).toBe("usr_eve");
 });
 
+test("not even one of another tab, which nobody here can stop", async () => {
+  const [one, two] = [open(), open()];
+  await one.keywheel.login(CREDENTIALS);
+  await two.keywheel.ready();
+  await wait(301);
+  server.latency = 500;
+  const late = one.me().catch(() => null);
+  await wait(0.1);
+  server.latency = 0;
+  await pass(two.keywheel.login({ identifier: "eve", password: "right" }));
+  await pass(late);
+  await wait(2);
+  expect(browser.jar.cookie).toBe("ses_2/0");
+});
+
 test("on a server nothing is asked for, and requests go as nobody's", async () => {
   vi.stubGlobal("document", undefined);
   const tab = open();

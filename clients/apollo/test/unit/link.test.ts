@@ -1,3 +1,4 @@
+import { ApolloClient, ApolloLink, HttpLink, InMemoryCache, Observable } from "@apollo/client/core";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { isKeywheelError } from "../../src/index.js";
 import { apollo, ACT, CREDENTIALS, fakeTime, ME, openTab, pass, SETTINGS, signedInTab, wait } from "../support/clients.js";
@@ -128,10 +129,12 @@ describe.each(["modern", "legacy", "401 json"] as const)("a refusal, %s", (style
 
 test("a request that was sent with the token before the last is repeated without a refresh", async () => {
   const tab = await signedInTab(server);
-  server.latency = 50;
+  server.latency = 200;
   server.forgetAccessTokens();
   const slow = tab.me();
-  await pass(tab.keywheel.refresh());
+  await wait(0.1); // it is refused, but the answer is on its way
+  server.latency = 0;
+  await tab.keywheel.refresh();
   expect(await pass(slow)).toBe("usr_ada");
   expect(server.counts.refreshToken).toBe(1);
 });
@@ -171,6 +174,17 @@ test("an operation that nobody waits for any more is not repeated", async () => 
   expect(server.counts.me).toBe(1);
 });
 
+test("an operation that nobody waits for any more is not sent after a refresh", async () => {
+  const tab = await signedInTab(server);
+  await wait(301);
+  server.latency = 100;
+  const watched = tab.client.watchQuery({ query: ME, fetchPolicy: "network-only" }).subscribe({ next() {}, error() {} });
+  await wait(0.05);
+  watched.unsubscribe();
+  await wait(1);
+  expect(server.counts).toMatchObject({ refreshToken: 1, me: 0 });
+});
+
 test("an operation of one user is not sent for another one", async () => {
   const tab = await signedInTab(server);
   await wait(301);
@@ -195,6 +209,27 @@ test("an operation goes on when the same user signs in again", async () => {
   expect(await pass(act)).toBe("usr_ada");
   expect(server.acts).toEqual(["usr_ada"]);
   expect(tab.goodbyes).toEqual([]);
+});
+
+test("a link above that repeats after signing out sends no old token", async () => {
+  const tab = await signedInTab(server);
+  const twice = new ApolloLink(
+    (operation, forward) =>
+      new Observable((observer) => {
+        forward(operation).subscribe({
+          next: (answer: any) => observer.next(answer),
+          complete: () => observer.complete(),
+          error: () => void tab.keywheel.logout().then(() => forward(operation).subscribe(observer as any)),
+        });
+      }),
+  );
+  const link = ApolloLink.from([twice, tab.keywheel.link, new HttpLink({ uri: server.url, fetch: server.fetch() })]);
+  const client = new ApolloClient({ link, cache: new InMemoryCache() } as any);
+  let lost = 0;
+  server.fate = (field) => (field === "me" && (lost += 1) === 1 ? "request lost" : "arrives");
+  const { data } = await client.query<any>({ query: ME });
+  expect(data.me).toBeNull();
+  expect(last().headers.get("authorization")).toBeNull();
 });
 
 test("links above may repeat: each time with the token of that time", async () => {

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { errorInfo, isKeywheelError, type Adapter, type KeywheelErrorCode } from "../../src/index.js";
+import { alone } from "../../src/tabs.js";
 import { CREDENTIALS, fakeTime, openTab, pass, signedInTab, wait } from "../support/clients.js";
 import { FakeServer, json, refused, type Fate } from "../support/server.js";
 import { Browser } from "../support/tabs.js";
@@ -325,6 +326,63 @@ describe("signing out", () => {
     expect(tab.goodbyes).toEqual([]);
     expect(server.requests).toEqual([]);
   });
+});
+
+describe("a storage that takes its time", () => {
+  const slow = (milliseconds: number): Adapter => ({
+    async getItem(key) {
+      await new Promise((resolve) => setTimeout(resolve, milliseconds));
+      return browser.items.get(key) ?? null;
+    },
+    async setItem(key, value) {
+      await new Promise((resolve) => setTimeout(resolve, milliseconds));
+      browser.items.set(key, value);
+    },
+  });
+
+  test("is written in the order of what happened", async () => {
+    const tab = openTab(server, browser, { storage: slow(50) });
+    await pass(tab.keywheel.login(CREDENTIALS));
+    const refreshing = tab.keywheel.refresh();
+    await wait(0.22); // the answer is being written
+    expect(server.counts.refreshToken).toBe(1);
+    await pass(Promise.all([tab.keywheel.logout(), refreshing]));
+    await wait(1);
+    expect(browser.record).toEqual({ out: "LOGOUT" });
+    expect(tab.keywheel.state.status).toBe("signedOut");
+  });
+
+  test("does not hold up signing out: what another tab told before it is too late", async () => {
+    const other = await signedInTab(server, browser);
+    const tab = openTab(server, browser, { storage: slow(50) });
+    await pass(tab.keywheel.ready());
+    await other.keywheel.refresh();
+    await wait(0.02); // the news have arrived; the storage is being asked about them
+    await pass(tab.keywheel.logout());
+    await wait(1);
+    expect(tab.keywheel.state.status).toBe("signedOut");
+    expect(tab.goodbyes).toEqual(["LOGOUT"]);
+  });
+});
+
+test("ten requests of an object that has no tabs make one refresh", async () => {
+  const tab = await signedInTab(server, browser, { storage: "memory", tabs: alone });
+  expect(server.requests[0]).toMatchObject({ credentials: "omit", variables: { input: { delivery: "BODY" } } });
+  await wait(301);
+  server.latency = 50;
+  await pass(Promise.all(Array.from({ length: 10 }, () => tab.me())));
+  expect(server.counts.refreshToken).toBe(1);
+});
+
+test("a refresh that made way for a failed sign-in goes on", async () => {
+  const tab = await signedInTab(server, browser);
+  await wait(301);
+  server.latency = 300;
+  const me = tab.me();
+  await wait(0.1);
+  expect(await code(pass(tab.keywheel.login({ identifier: "ada", password: "wrong" })))).toBe("INVALID_CREDENTIALS");
+  expect(await pass(me)).toBe("usr_ada");
+  expect(server.usedKeys.size).toBe(1);
 });
 
 describe("storage", () => {

@@ -109,6 +109,32 @@ describe("four tabs", () => {
   });
 });
 
+test("an operation that waits in one tab is not sent for another user of another tab", async () => {
+  const [one, two] = await fourTabs();
+  browser.locks = false;
+  await wait(301);
+  server.latency = 500;
+  const act = one!.act();
+  act.catch(() => undefined);
+  await wait(0.1);
+  server.latency = 0;
+  await two!.keywheel.login({ identifier: "eve", password: "right" });
+  await expect(pass(act)).rejects.toThrow();
+  expect(server.acts).toEqual([]);
+  expect(one!.keywheel.state).toMatchObject({ user: "usr_eve" });
+});
+
+test("a tab that has not heard of another user finds out when it refreshes", async () => {
+  const [one, two] = await fourTabs();
+  browser.channelDelay = 3_600_000;
+  await two!.keywheel.login({ identifier: "eve", password: "right" });
+  await wait(301);
+  await expect(pass(one!.act())).rejects.toThrow();
+  expect(await pass(one!.me())).toBe("usr_eve");
+  expect(one!.goodbyes).toEqual(["REPLACED"]);
+  expect(server.acts).toEqual([]);
+});
+
 describe("news that are none", () => {
   test("a token of a session that this tab has left meanwhile", async () => {
     const [one, two] = await fourTabs();
