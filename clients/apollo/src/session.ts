@@ -36,7 +36,7 @@ const ATTEMPTS = 3;
 const LONGEST_WAIT = 5_000;
 /** Milliseconds that a server can keep a client away at most. */
 const LONGEST_BREAK = 60_000;
-/** Milliseconds in which the news of another tab arrive after its lock did. */
+/** Milliseconds to wait for the news of another tab after its lock. */
 const NEWS = 100;
 
 /**
@@ -61,6 +61,7 @@ export class Session {
   #notBefore = 0;
   #trouble: unknown;
   #socketGeneration = -1;
+  #arrived = (): void => undefined;
 
   /** Touches nothing yet: no storage, no channel, no timer. */
   constructor(options: KeywheelOptions) {
@@ -269,11 +270,12 @@ export class Session {
     }
   }
 
-  /** The end of a refresh in another tab: its answer is on the way, but may arrive after its lock. */
-  async #news(): Promise<void> {
-    const generation = this.#generation;
-    const end = performance.now() + NEWS;
-    while (generation === this.#generation && performance.now() < end) await pause(5);
+  /** Another tab has just refreshed: its news are on the way, but its lock may be faster. */
+  #news(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#arrived = resolve;
+      setTimeout(resolve, NEWS); // it has failed, then
+    });
   }
 
   // ---- What is known -----------------------------------------------------------------------------------------------
@@ -328,7 +330,7 @@ export class Session {
     const other = before.status !== "signedIn" || before.session !== session;
     if (other) this.#forget();
     if (access) this.#access = { ...access, deadline: performance.now() + access.lifetime };
-    this.#generation += 1;
+    this.#next();
     if (!other) return;
     this.#set(state);
     if (before.status === "signedIn" && !sameUser(before, state)) this.#tell("REPLACED");
@@ -356,7 +358,12 @@ export class Session {
     this.#abort.abort();
     this.#access = undefined;
     this.#flight = undefined;
+    this.#next();
+  }
+
+  #next(): void {
     this.#generation += 1;
+    this.#arrived();
   }
 
   #set(state: State): void {

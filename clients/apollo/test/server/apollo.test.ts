@@ -5,7 +5,7 @@ import { apollo, ME } from "../support/clients.js";
 import { startKeywheel, type RealServer } from "../support/keywheel.js";
 import { Browser } from "../support/tabs.js";
 
-const ACCESS_TTL = 2; // seconds
+const ACCESS_TTL = 3; // seconds
 
 let server: RealServer;
 /** Requests by name of the operation, since the last `beforeEach`. */

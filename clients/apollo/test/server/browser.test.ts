@@ -5,7 +5,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { startKeywheel, type RealServer } from "../support/keywheel.js";
 import type {} from "./page.js";
 
-const ACCESS_TTL = 2; // seconds
+const ACCESS_TTL = 3; // seconds
 
 let server: RealServer;
 let site: Server;
