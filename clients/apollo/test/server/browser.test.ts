@@ -97,6 +97,7 @@ describe.each(["cookie", "localStorage"] as const)("in Chromium, with %s,", (sto
     await first.close();
     sent = [];
     const pages = [await openTab(storage), await openTab(storage), await openTab(storage), await openTab(storage)];
+    for (const page of pages) expect(await status(page)).toBe("signedIn"); // from now on they hear each other
     const answers = await Promise.all(pages.map((page) => ask(page, 10)));
     for (const answer of answers) expect(answer).toEqual([user]);
     expect(count("KeywheelRefresh")).toBe(1);
