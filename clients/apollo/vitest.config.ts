@@ -11,10 +11,22 @@ export default defineConfig({
       { test: { name: "unit-apollo3", include: ["test/unit/**/*.test.{ts,tsx}"] }, resolve: apollo3 },
       { test: { name: "unit-apollo4", include: ["test/unit/**/*.test.{ts,tsx}"] } },
       {
-        test: { name: "server-apollo3", include: ["test/server/apollo.test.ts"], ...server, sequence: { groupOrder: 1 } },
+        test: {
+          name: "server-apollo3",
+          include: ["test/server/apollo.test.ts"],
+          ...server,
+          sequence: { groupOrder: 1 },
+        },
         resolve: apollo3,
       },
-      { test: { name: "server-apollo4", include: ["test/server/apollo.test.ts"], ...server, sequence: { groupOrder: 2 } } },
+      {
+        test: {
+          name: "server-apollo4",
+          include: ["test/server/apollo.test.ts"],
+          ...server,
+          sequence: { groupOrder: 2 },
+        },
+      },
       { test: { name: "browser", include: ["test/server/browser.test.ts"], ...server, sequence: { groupOrder: 3 } } },
     ],
   },

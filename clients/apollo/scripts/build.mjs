@@ -7,14 +7,19 @@ import { transformSync } from "esbuild";
 const here = (path) => fileURLToPath(new URL(`../${path}`, import.meta.url));
 
 rmSync(here("dist"), { recursive: true, force: true });
-execFileSync(process.execPath, [here("node_modules/typescript/bin/tsc"), "-p", here("tsconfig.build.json")], { stdio: "inherit" });
+execFileSync(process.execPath, [here("node_modules/typescript/bin/tsc"), "-p", here("tsconfig.build.json")], {
+  stdio: "inherit",
+});
 
 mkdirSync(here("dist/cjs"));
 for (const file of readdirSync(here("dist/esm"))) {
   if (file.endsWith(".d.ts")) {
     write(file, readFileSync(here(`dist/esm/${file}`), "utf8"));
   } else {
-    write(file, transformSync(readFileSync(here(`dist/esm/${file}`), "utf8"), { format: "cjs", target: "es2022" }).code);
+    write(
+      file,
+      transformSync(readFileSync(here(`dist/esm/${file}`), "utf8"), { format: "cjs", target: "es2022" }).code,
+    );
   }
 }
 write("package.json", '{ "type": "commonjs" }\n');

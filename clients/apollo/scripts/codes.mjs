@@ -11,7 +11,8 @@ const { definitions } = parse(readFileSync(SCHEMA, "utf8"));
 const { values } = definitions.find((definition) => definition.name?.value === "ErrorCode");
 const members = values.map(({ name, description }) => {
   const lines = description.value.trim().split("\n");
-  const comment = lines.length === 1 ? `  /** ${lines[0]} */` : ["  /**", ...lines.map((line) => `   * ${line}`), "   */"].join("\n");
+  const comment =
+    lines.length === 1 ? `  /** ${lines[0]} */` : ["  /**", ...lines.map((line) => `   * ${line}`), "   */"].join("\n");
   return `${comment}\n  | "${name.value}"`;
 });
 

@@ -16,7 +16,9 @@ for (const [entry, limit] of Object.entries(LIMITS)) {
   });
   const { contents } = outputFiles[0];
   const bytes = gzipSync(contents, { level: 9 }).length;
-  console.log(`${entry.padEnd(6)} ${String(contents.length).padStart(6)} bytes, ${String(bytes).padStart(5)} gzipped (limit ${limit})`);
+  console.log(
+    `${entry.padEnd(6)} ${String(contents.length).padStart(6)} bytes, ${String(bytes).padStart(5)} gzipped (limit ${limit})`,
+  );
   tooLarge ||= bytes > limit;
 }
 process.exit(tooLarge ? 1 : 0);

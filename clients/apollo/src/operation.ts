@@ -16,7 +16,9 @@ export function isOpen({ rootFields }: Operation, publicFields: readonly string[
 /** What a parsed document asks for. */
 export function read(document: DocumentNode): Operation {
   const operation = document.definitions.find((definition) => definition.kind === "OperationDefinition");
-  const fields = (operation?.selectionSet.selections ?? []).map((field) => (field.kind === "Field" ? field.name.value : ""));
+  const fields = (operation?.selectionSet.selections ?? []).map((field) =>
+    field.kind === "Field" ? field.name.value : "",
+  );
   return { isQuery: operation?.operation === "query", rootFields: fields.includes("") ? [] : fields };
 }
 

@@ -1,7 +1,7 @@
 import { endsSession, isPassing, KeywheelError, type ErrorInfo } from "./errors.js";
 import type { KeywheelOptions, SignOutReason } from "./options.js";
 import { sameUser, UNKNOWN, type State } from "./state.js";
-import { memory, pageStorage, Store, type TokenRecord } from "./store.js";
+import { memory, pageStorage, sameSignIn, Store, type TokenRecord } from "./store.js";
 import { alone, browserTabs, type Message, type Scheme, type Tabs } from "./tabs.js";
 import { call, LOGIN, LOGOUT, REFRESH, type AuthPayload, type SignIn } from "./transport.js";
 
@@ -381,10 +381,6 @@ function recordOf({ user, refreshToken }: AuthPayload, session: string): TokenRe
   return { session, ...(user && { user: user.id }), ...(refreshToken && { refreshToken }) };
 }
 
-function sameSignIn(now: TokenRecord, then: TokenRecord): boolean {
-  return !now.out && now.session === then.session;
-}
-
 function headersOf(access: Access | undefined): Record<string, string> {
   return access ? { authorization: `${access.scheme} ${access.token}` } : {};
 }
@@ -392,7 +388,9 @@ function headersOf(access: Access | undefined): Record<string, string> {
 /** 144 random bits in base64url. */
 export function randomKey(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(18));
-  return btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_");
+  return btoa(String.fromCharCode(...bytes))
+    .replaceAll("+", "-")
+    .replaceAll("/", "_");
 }
 
 function pause(milliseconds: number): Promise<void> {

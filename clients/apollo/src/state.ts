@@ -17,5 +17,7 @@ export const UNKNOWN: State = { status: "unknown" };
 
 /** A request of one user is never sent for another one. */
 export function sameUser(then: State, now: State): boolean {
-  return now.status === "signedIn" && (then.session === now.session || (then.user !== undefined && then.user === now.user));
+  return (
+    now.status === "signedIn" && (then.session === now.session || (then.user !== undefined && then.user === now.user))
+  );
 }

@@ -20,6 +20,11 @@ export interface TokenRecord {
   out?: SignOutReason;
 }
 
+/** Whether a record still belongs to a sign-in, whatever became of its tokens. */
+export function sameSignIn(now: TokenRecord, then: TokenRecord): boolean {
+  return !now.out && now.session === then.session;
+}
+
 /** Device tokens by person. */
 type Devices = Record<string, string>;
 

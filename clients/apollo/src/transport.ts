@@ -37,7 +37,12 @@ export const LOGOUT = `mutation KeywheelLogout($input: LogoutInput) {
  * Calls Keywheel itself: past all links, so that a refresh that fails cannot ask for a refresh. Sends one mutation, once.
  * Gives its `payload`, or throws a `KeywheelError`.
  */
-export async function call<T>(options: KeywheelOptions, query: string, input: object, signal?: AbortSignal): Promise<T> {
+export async function call<T>(
+  options: KeywheelOptions,
+  query: string,
+  input: object,
+  signal?: AbortSignal,
+): Promise<T> {
   const { url, storage = "cookie", timeout = 10_000 } = options;
   const fetch = fetchOf(options);
   const controller = new AbortController();

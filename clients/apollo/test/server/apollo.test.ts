@@ -26,7 +26,11 @@ const sleep = (seconds: number) => new Promise((resolve) => setTimeout(resolve, 
 const count = (name: string) => sent.get(name) ?? 0;
 
 /** The network; when it is lossy, three in ten answers to refreshes are lost. */
-function network({ lossy = false, headers = {} as Record<string, string>, jar = undefined as Jar | undefined } = {}): typeof fetch {
+function network({
+  lossy = false,
+  headers = {} as Record<string, string>,
+  jar = undefined as Jar | undefined,
+} = {}): typeof fetch {
   return async (input, init = {}) => {
     const name = /(?:mutation|query) (\w+)/.exec(String(init.body))?.[1] ?? "";
     sent.set(name, count(name) + 1);
@@ -110,7 +114,9 @@ test("four tabs with ten requests each at expiry make one refresh", async () => 
 });
 
 test("two hundred refreshes, of which three in ten are lost, never sign out", async () => {
-  const tabs = await Promise.all(Array.from({ length: 4 }, () => signedInTab(new Browser(), { fetch: network({ lossy: true }) })));
+  const tabs = await Promise.all(
+    Array.from({ length: 4 }, () => signedInTab(new Browser(), { fetch: network({ lossy: true }) })),
+  );
   sent.clear();
   let givenUp = 0;
   const fifty = async ({ keywheel, goodbyes, me }: Tab) => {

@@ -16,7 +16,13 @@ let context: BrowserContext;
 let sent: string[];
 
 beforeAll(async () => {
-  const bundle = buildSync({ entryPoints: ["test/server/page.ts"], bundle: true, write: false, format: "iife", define: { "process.env.NODE_ENV": '"production"' } });
+  const bundle = buildSync({
+    entryPoints: ["test/server/page.ts"],
+    bundle: true,
+    write: false,
+    format: "iife",
+    define: { "process.env.NODE_ENV": '"production"' },
+  });
   const script = bundle.outputFiles[0]!.text;
   site = createServer((request, response) => {
     const isScript = request.url === "/page.js";
@@ -34,7 +40,14 @@ beforeAll(async () => {
   });
   chrome = await chromium.launch({
     executablePath: process.env["CHROMIUM"] || "/usr/bin/chromium",
-    args: ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"],
+    args: [
+      "--headless",
+      "--no-sandbox",
+      "--disable-gpu",
+      "--disable-quic",
+      "--no-first-run",
+      "--disable-background-networking",
+    ],
   });
 });
 afterAll(async () => {
@@ -66,7 +79,11 @@ async function openTab(storage: Storage, bound = false): Promise<Page> {
 }
 
 const start = (page: Page, storage: Storage, bound = false) =>
-  page.evaluate(([url, storage, bound]) => void window.start(url, storage, bound), [server.url, storage, bound] as const);
+  page.evaluate(([url, storage, bound]) => void window.start(url, storage, bound), [
+    server.url,
+    storage,
+    bound,
+  ] as const);
 
 const signIn = (page: Page) =>
   page.evaluate((credentials) => window.app.keywheel.login(credentials).then(({ user }) => user.id), {
@@ -178,7 +195,9 @@ describe.each(["cookie", "localStorage"] as const)("in Chromium, with %s,", (sto
 test("with a cookie no script has the refresh token, whoever looks", async () => {
   const page = await openTab("cookie");
   await signIn(page);
-  const everything = await page.evaluate(() => JSON.stringify([{ ...localStorage }, { ...sessionStorage }, document.cookie]));
+  const everything = await page.evaluate(() =>
+    JSON.stringify([{ ...localStorage }, { ...sessionStorage }, document.cookie]),
+  );
   expect(everything).not.toContain("kwr_");
   const cookie = (await context.cookies()).find(({ name }) => name === "__Host-keywheel");
   expect(cookie).toMatchObject({ httpOnly: true, secure: true, sameSite: "Lax" });

@@ -71,7 +71,11 @@ export function apollo(keywheel: Keywheel, uri: string, fetch: typeof globalThis
 export const CREDENTIALS = { identifier: "ada", password: "right" };
 
 /** A tab where Ada is signed in. */
-export async function signedInTab(server: FakeServer, browser?: Browser, options?: Partial<KeywheelOptions>): Promise<Tab> {
+export async function signedInTab(
+  server: FakeServer,
+  browser?: Browser,
+  options?: Partial<KeywheelOptions>,
+): Promise<Tab> {
   const tab = openTab(server, browser, options);
   await tab.keywheel.login(CREDENTIALS);
   return tab;

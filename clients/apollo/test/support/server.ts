@@ -89,7 +89,14 @@ export class FakeServer {
     if (field === "login") {
       if (input.password !== "right") return { answer: { code: "INVALID_CREDENTIALS" } };
       const id = `ses_${this.sessions.size + 1}`;
-      const session: Session = { id, user: `usr_${input.identifier}`, delivery: input.delivery, generation: 0, retryKey: undefined, ended: "" };
+      const session: Session = {
+        id,
+        user: `usr_${input.identifier}`,
+        delivery: input.delivery,
+        generation: 0,
+        retryKey: undefined,
+        ended: "",
+      };
       this.sessions.set(id, session);
       const replaced = cookie && this.sessions.get(cookie.split("/")[0]!);
       if (replaced && session.delivery === "COOKIE") replaced.ended = "revoked";
@@ -110,7 +117,8 @@ export class FakeServer {
         session.retryKey = input.retryKey;
         return this.#tokens(session);
       }
-      if (Number(generation) === session.generation - 1 && input.retryKey === session.retryKey) return this.#tokens(session);
+      if (Number(generation) === session.generation - 1 && input.retryKey === session.retryKey)
+        return this.#tokens(session);
       session.ended = "reused";
       return refused("REFRESH_TOKEN_REUSED");
     }
@@ -124,7 +132,13 @@ export class FakeServer {
     if (!token && field === "me") return { answer: { data: null } };
     const access = this.#access.get(token ?? "");
     const reason = !token ? "TOKEN_MISSING" : access?.session.ended ? "SESSION_REVOKED" : "TOKEN_EXPIRED";
-    if (this.stubborn || !access || scheme !== "Bearer" || access.session.ended || access.expires <= performance.now()) {
+    if (
+      this.stubborn ||
+      !access ||
+      scheme !== "Bearer" ||
+      access.session.ended ||
+      access.expires <= performance.now()
+    ) {
       return { answer: { code: "UNAUTHENTICATED", reason } };
     }
     if (field === "act") this.acts.push(access.session.user);
@@ -158,8 +172,16 @@ export class FakeServer {
 }
 
 /** An answer by somebody else, such as a proxy, or with a code of the server. */
-export function json(status: number, body: unknown, type = "application/json", headers: Record<string, string> = {}): Response {
-  return new Response(JSON.stringify(body), { status, headers: { "content-type": `${type}; charset=utf-8`, ...headers } });
+export function json(
+  status: number,
+  body: unknown,
+  type = "application/json",
+  headers: Record<string, string> = {},
+): Response {
+  return new Response(JSON.stringify(body), {
+    status,
+    headers: { "content-type": `${type}; charset=utf-8`, ...headers },
+  });
 }
 
 /** A refusal with a code, such as a server that asks for patience. */

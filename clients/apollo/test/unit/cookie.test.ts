@@ -27,7 +27,10 @@ test("no script ever has the refresh token", async () => {
   const tab = open();
   const signIn = await tab.keywheel.login(CREDENTIALS);
   expect(signIn.refreshToken).toBeNull();
-  expect(server.requests.at(-1)).toMatchObject({ credentials: "include", variables: { input: { delivery: "COOKIE" } } });
+  expect(server.requests.at(-1)).toMatchObject({
+    credentials: "include",
+    variables: { input: { delivery: "COOKIE" } },
+  });
   expect(browser.jar.cookie).toBe("ses_1/0");
   expect(browser.record).toEqual({ session: "ses_1", user: "usr_ada" });
   await tab.me();
@@ -166,7 +169,13 @@ test("a page that forbids storage still works", async () => {
 });
 
 test("the storage of a page is used by its name", async () => {
-  const tab = createKeywheel({ url: server.url, storage: "localStorage", name: "second", fetch: server.fetch(), tabs: browser.tab() });
+  const tab = createKeywheel({
+    url: server.url,
+    storage: "localStorage",
+    name: "second",
+    fetch: server.fetch(),
+    tabs: browser.tab(),
+  });
   await tab.login(CREDENTIALS);
   expect([...browser.items.keys()]).toEqual(["second", "second.devices"]);
 });

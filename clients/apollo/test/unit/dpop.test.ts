@@ -32,7 +32,12 @@ const server: typeof fetch = async (_, init) => {
     const { jwk } = JSON.parse(String(header));
     const key = await crypto.subtle.importKey("jwk", jwk, { name: "ECDSA", namedCurve: "P-256" }, true, ["verify"]);
     const message = new TextEncoder().encode(proof.slice(0, proof.lastIndexOf(".")));
-    const good = await crypto.subtle.verify({ name: "ECDSA", hash: "SHA-256" }, key, Uint8Array.from(signature!), message);
+    const good = await crypto.subtle.verify(
+      { name: "ECDSA", hash: "SHA-256" },
+      key,
+      Uint8Array.from(signature!),
+      message,
+    );
     if (!good) throw new Error("the signature is wrong");
     seen.push({ header: JSON.parse(String(header)), claims: JSON.parse(String(claims)), authorization });
   }
@@ -48,8 +53,17 @@ describe("a proof", () => {
     await post(maker);
     await post(maker);
     const [{ header, claims }, second] = seen as [any, any];
-    expect(header).toEqual({ typ: "dpop+jwt", alg: "ES256", jwk: { kty: "EC", crv: "P-256", x: expect.any(String), y: expect.any(String) } });
-    expect(claims).toEqual({ jti: expect.stringMatching(/^[\w-]{22}$/), htm: "POST", htu: URL_, iat: expect.any(Number) });
+    expect(header).toEqual({
+      typ: "dpop+jwt",
+      alg: "ES256",
+      jwk: { kty: "EC", crv: "P-256", x: expect.any(String), y: expect.any(String) },
+    });
+    expect(claims).toEqual({
+      jti: expect.stringMatching(/^[\w-]{22}$/),
+      htm: "POST",
+      htu: URL_,
+      iat: expect.any(Number),
+    });
     expect(second.claims.jti).not.toBe(claims.jti);
     expect(second.header.jwk).toEqual(header.jwk);
   });

@@ -40,10 +40,17 @@ describe("the same is read from", () => {
   });
 });
 
-test.each([undefined, null, "text", 7, {}, [], new Error("plain"), { bodyText: "<html>" }, { extensions: { code: 7 } }])(
-  "there is none in %s",
-  (thrown) => expect(errorInfo(thrown)).toBeUndefined(),
-);
+test.each([
+  undefined,
+  null,
+  "text",
+  7,
+  {},
+  [],
+  new Error("plain"),
+  { bodyText: "<html>" },
+  { extensions: { code: 7 } },
+])("there is none in %s", (thrown) => expect(errorInfo(thrown)).toBeUndefined());
 
 test("an object that holds itself is no trap", () => {
   const ring: { cause?: unknown } = {};
@@ -55,8 +62,16 @@ test("what login rejects with says all there is", async () => {
   const server = new FakeServer();
   const fields = [{ path: ["input", "identifier"], code: "INVALID_EMAIL", message: "Not an email address." }];
   server.fate = () => refused(200, { code: "BAD_USER_INPUT", fields, requestId: "r1" });
-  const error = await openTab(server).keywheel.login({ identifier: "", password: "" }).catch((error: unknown) => error);
+  const error = await openTab(server)
+    .keywheel.login({ identifier: "", password: "" })
+    .catch((error: unknown) => error);
   expect(error).toBeInstanceOf(KeywheelError);
-  expect(error).toMatchObject({ name: "KeywheelError", message: "refused", code: "BAD_USER_INPUT", fields, requestId: "r1" });
+  expect(error).toMatchObject({
+    name: "KeywheelError",
+    message: "refused",
+    code: "BAD_USER_INPUT",
+    fields,
+    requestId: "r1",
+  });
   expect((error as KeywheelError).retryAfter).toBeUndefined();
 });

@@ -26,7 +26,12 @@ afterEach(() => {
 /** The clients that people use, each asking in its own way. */
 const clients = {
   urql() {
-    const client = new Client({ url: server.url, exchanges: [fetchExchange], fetch: keywheel.fetch, preferGetMethod: false });
+    const client = new Client({
+      url: server.url,
+      exchanges: [fetchExchange],
+      fetch: keywheel.fetch,
+      preferGetMethod: false,
+    });
     const once = async (query: string, mutation = false) => {
       const { data, error } = await (mutation ? client.mutation(query, {}) : client.query(query, {})).toPromise();
       if (error) throw error;
@@ -78,7 +83,10 @@ describe.each(Object.keys(clients) as (keyof typeof clients)[])("%s", (name) => 
 
 test("public operations go without the token and do not wait", async () => {
   await wait(301);
-  await keywheel.fetch(server.url, { method: "POST", body: JSON.stringify({ query: "query S { settings { passwordMinLength } }" }) });
+  await keywheel.fetch(server.url, {
+    method: "POST",
+    body: JSON.stringify({ query: "query S { settings { passwordMinLength } }" }),
+  });
   expect(server.counts.refreshToken).toBe(0);
   expect(server.requests.at(-1)!.headers.get("authorization")).toBeNull();
 });
@@ -98,7 +106,9 @@ test("a Request can be sent twice", async () => {
   await adopted.login(CREDENTIALS);
   server.forgetAccessTokens();
   const body = JSON.stringify({ query: "{ me { id } }" });
-  const response = await pass(adopted.fetch(new Request(server.url, { method: "POST", body, headers: { "x-own": "1" } })));
+  const response = await pass(
+    adopted.fetch(new Request(server.url, { method: "POST", body, headers: { "x-own": "1" } })),
+  );
   expect((await response.json()).data.me.id).toBe("usr_ada");
   expect(seen.filter((text) => text === body)).toHaveLength(2);
   expect(server.requests.at(-1)!.headers.get("x-own")).toBe("1");

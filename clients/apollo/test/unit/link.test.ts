@@ -1,7 +1,18 @@
 import { ApolloClient, ApolloLink, HttpLink, InMemoryCache, Observable } from "@apollo/client/core";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { isKeywheelError } from "../../src/index.js";
-import { apollo, ACT, CREDENTIALS, fakeTime, ME, openTab, pass, SETTINGS, signedInTab, wait } from "../support/clients.js";
+import {
+  apollo,
+  ACT,
+  CREDENTIALS,
+  fakeTime,
+  ME,
+  openTab,
+  pass,
+  SETTINGS,
+  signedInTab,
+  wait,
+} from "../support/clients.js";
 import { FakeServer } from "../support/server.js";
 import { Browser } from "../support/tabs.js";
 
@@ -147,7 +158,9 @@ test("a mutation whose answer has data may have run, and is not repeated", async
     if (!String(init?.body).includes("Act")) return inner(input, init);
     sent += 1;
     const errors = [{ message: "in a resolver", extensions: { code: "UNAUTHENTICATED" } }];
-    return new Response(JSON.stringify({ data: { act: null }, errors }), { headers: { "content-type": "application/json" } });
+    return new Response(JSON.stringify({ data: { act: null }, errors }), {
+      headers: { "content-type": "application/json" },
+    });
   };
   const tab = await signedInTab(server, browser, { fetch: halfway });
   await expect(tab.act()).rejects.toThrow();
@@ -167,7 +180,9 @@ test("an operation that nobody waits for any more is not repeated", async () => 
   const tab = await signedInTab(server);
   server.forgetAccessTokens();
   server.latency = 100;
-  const watched = tab.client.watchQuery({ query: ME, fetchPolicy: "network-only" }).subscribe({ next() {}, error() {} });
+  const watched = tab.client
+    .watchQuery({ query: ME, fetchPolicy: "network-only" })
+    .subscribe({ next() {}, error() {} });
   await wait(0.15); // refused; the refresh is under way
   watched.unsubscribe();
   await wait(1);
@@ -178,7 +193,9 @@ test("an operation that nobody waits for any more is not sent after a refresh", 
   const tab = await signedInTab(server);
   await wait(301);
   server.latency = 100;
-  const watched = tab.client.watchQuery({ query: ME, fetchPolicy: "network-only" }).subscribe({ next() {}, error() {} });
+  const watched = tab.client
+    .watchQuery({ query: ME, fetchPolicy: "network-only" })
+    .subscribe({ next() {}, error() {} });
   await wait(0.05);
   watched.unsubscribe();
   await wait(1);

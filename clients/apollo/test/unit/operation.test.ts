@@ -7,7 +7,11 @@ const documents: [string, string[], boolean][] = [
   ["{ me { id } }", ["me"], true],
   ["query Q { settings { passwordMinLength } }", ["settings"], true],
   ["mutation($input: LoginInput!) { login(input: $input) { accessToken user { id } } }", ["login"], false],
-  ["mutation M($a: In = { login: [{ x: 1 }] }) @d(a: {b: 1}) { tokens: login(input: {a: {b: \"}{\"}}) { x } me { id } }", ["login", "me"], false],
+  [
+    'mutation M($a: In = { login: [{ x: 1 }] }) @d(a: {b: 1}) { tokens: login(input: {a: {b: "}{"}}) { x } me { id } }',
+    ["login", "me"],
+    false,
+  ],
   ["query { a: settings @include(if: true) { b: c { d } } __typename }", ["settings", "__typename"], true],
   ["# mutation { login }\nquery Q { me { login } }", ["me"], true],
   ['query { me(text: """ } mutation { " """) { id } }', ["me"], true],
@@ -24,9 +28,12 @@ describe("what a document asks for", () => {
     expect(scan(text)).toEqual({ rootFields, isQuery });
   });
 
-  test.each(documents.filter(([text]) => !text.startsWith("subscription")))("parsed: %s", (text, rootFields, isQuery) => {
-    expect(read(parse(text))).toEqual({ rootFields, isQuery });
-  });
+  test.each(documents.filter(([text]) => !text.startsWith("subscription")))(
+    "parsed: %s",
+    (text, rootFields, isQuery) => {
+      expect(read(parse(text))).toEqual({ rootFields, isQuery });
+    },
+  );
 
   test("nothing that can be told", () => {
     expect(scan("")).toEqual({ rootFields: [], isQuery: false });

@@ -20,7 +20,12 @@ test("the examples in TypeScript compile", { timeout: 60_000 }, () => {
     noEmit: true,
     paths: { "@keywheel/apollo": ["../../src/index.ts"], "@keywheel/apollo/*": ["../../src/*"] },
   };
-  writeFileSync(`${FOLDER}/tsconfig.json`, JSON.stringify({ extends: "../../tsconfig.json", compilerOptions, include: ["."] }));
-  const { stdout } = spawnSync(process.execPath, ["node_modules/typescript/bin/tsc", "-p", FOLDER], { encoding: "utf8" });
+  writeFileSync(
+    `${FOLDER}/tsconfig.json`,
+    JSON.stringify({ extends: "../../tsconfig.json", compilerOptions, include: ["."] }),
+  );
+  const { stdout } = spawnSync(process.execPath, ["node_modules/typescript/bin/tsc", "-p", FOLDER], {
+    encoding: "utf8",
+  });
   expect(stdout).toBe("");
 });

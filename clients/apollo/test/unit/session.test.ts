@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { errorInfo, isKeywheelError, type Adapter, type KeywheelErrorCode } from "../../src/index.js";
+import { errorInfo, isKeywheelError, type KeywheelErrorCode } from "../../src/index.js";
 import { alone } from "../../src/tabs.js";
 import { CREDENTIALS, fakeTime, openTab, pass, signedInTab, wait } from "../support/clients.js";
 import { FakeServer, json, refused, type Fate } from "../support/server.js";
@@ -41,7 +41,9 @@ describe("a lost answer", () => {
     };
     await wait(301);
     expect(await pass(tab.me())).toBe("usr_ada");
-    const keys = server.requests.filter(({ field }) => field === "refreshToken").map(({ variables }) => variables.input.retryKey);
+    const keys = server.requests
+      .filter(({ field }) => field === "refreshToken")
+      .map(({ variables }) => variables.input.retryKey);
     expect(keys).toEqual(stored);
     expect(keys[0]).toMatch(/^[\w-]{24}$/);
     expect(keys[1]).toBe(keys[0]);
@@ -105,14 +107,17 @@ describe("what passes keeps somebody signed in", () => {
     expect(await pass(tab.me())).toBe("usr_ada");
   });
 
-  test.each(["INTERNAL_SERVER_ERROR", "ORIGIN_NOT_ALLOWED", "SOMETHING_NEW"])("%s: one call, and the error is told", async (unexpected) => {
-    const tab = await signedInTab(server, browser);
-    await wait(301);
-    refreshesMeet(refused(200, { code: unexpected }));
-    expect(await code(pass(tab.me()))).toBe(unexpected);
-    expect(tab.keywheel.state.status).toBe("signedIn");
-    expect(server.requests.filter(({ field }) => field === "refreshToken")).toHaveLength(1);
-  });
+  test.each(["INTERNAL_SERVER_ERROR", "ORIGIN_NOT_ALLOWED", "SOMETHING_NEW"])(
+    "%s: one call, and the error is told",
+    async (unexpected) => {
+      const tab = await signedInTab(server, browser);
+      await wait(301);
+      refreshesMeet(refused(200, { code: unexpected }));
+      expect(await code(pass(tab.me()))).toBe(unexpected);
+      expect(tab.keywheel.state.status).toBe("signedIn");
+      expect(server.requests.filter(({ field }) => field === "refreshToken")).toHaveLength(1);
+    },
+  );
 
   test("a server that asks for patience gets it", async () => {
     const tab = await signedInTab(server, browser);
@@ -281,7 +286,9 @@ describe("signing in", () => {
     await tab.keywheel.logout();
     await tab.keywheel.login({ identifier: "eve", password: "right" });
     await tab.keywheel.login({ identifier: "Ada ", password: "right" });
-    const sent = server.requests.filter(({ field }) => field === "login").map(({ variables }) => variables.input.deviceToken);
+    const sent = server.requests
+      .filter(({ field }) => field === "login")
+      .map(({ variables }) => variables.input.deviceToken);
     expect(sent).toEqual([undefined, undefined, "kwd_ada"]);
     const names = Object.keys(JSON.parse(browser.items.get("keywheel.devices")!));
     expect(names.join()).not.toMatch(/ada|eve/i); // who signs in here is nobody's business
@@ -297,7 +304,10 @@ describe("signing in", () => {
   test("with tokens that the app has asked for itself", async () => {
     const tab = openTab(server, browser);
     const answer = await server.fetch()(server.url, {
-      body: JSON.stringify({ query: "mutation { login { x } }", variables: { input: { ...CREDENTIALS, delivery: "BODY" } } }),
+      body: JSON.stringify({
+        query: "mutation { login { x } }",
+        variables: { input: { ...CREDENTIALS, delivery: "BODY" } },
+      }),
     });
     await tab.keywheel.adopt((await answer.json()).data.login, "ada");
     expect(await tab.me()).toBe("usr_ada");
@@ -328,43 +338,6 @@ describe("signing out", () => {
   });
 });
 
-describe("a storage that takes its time", () => {
-  const slow = (milliseconds: number): Adapter => ({
-    async getItem(key) {
-      await new Promise((resolve) => setTimeout(resolve, milliseconds));
-      return browser.items.get(key) ?? null;
-    },
-    async setItem(key, value) {
-      await new Promise((resolve) => setTimeout(resolve, milliseconds));
-      browser.items.set(key, value);
-    },
-  });
-
-  test("is written in the order of what happened", async () => {
-    const tab = openTab(server, browser, { storage: slow(50) });
-    await pass(tab.keywheel.login(CREDENTIALS));
-    const refreshing = tab.keywheel.refresh();
-    await wait(0.22); // the answer is being written
-    expect(server.counts.refreshToken).toBe(1);
-    await pass(Promise.all([tab.keywheel.logout(), refreshing]));
-    await wait(1);
-    expect(browser.record).toEqual({ out: "LOGOUT" });
-    expect(tab.keywheel.state.status).toBe("signedOut");
-  });
-
-  test("does not hold up signing out: what another tab told before it is too late", async () => {
-    const other = await signedInTab(server, browser);
-    const tab = openTab(server, browser, { storage: slow(50) });
-    await pass(tab.keywheel.ready());
-    await other.keywheel.refresh();
-    await wait(0.02); // the news have arrived; the storage is being asked about them
-    await pass(tab.keywheel.logout());
-    await wait(1);
-    expect(tab.keywheel.state.status).toBe("signedOut");
-    expect(tab.goodbyes).toEqual(["LOGOUT"]);
-  });
-});
-
 test("ten requests of an object that has no tabs make one refresh", async () => {
   const tab = await signedInTab(server, browser, { storage: "memory", tabs: alone });
   expect(server.requests[0]).toMatchObject({ credentials: "omit", variables: { input: { delivery: "BODY" } } });
@@ -383,40 +356,6 @@ test("a refresh that made way for a failed sign-in goes on", async () => {
   expect(await code(pass(tab.keywheel.login({ identifier: "ada", password: "wrong" })))).toBe("INVALID_CREDENTIALS");
   expect(await pass(me)).toBe("usr_ada");
   expect(server.usedKeys.size).toBe(1);
-});
-
-describe("storage", () => {
-  test("that fails is a passing trouble", async () => {
-    let broken = false;
-    const fragile: Adapter = {
-      getItem: async (key) => browser.items.get(key) ?? null,
-      setItem: async (key, value) => {
-        if (broken) throw new Error("disk full");
-        browser.items.set(key, value);
-      },
-    };
-    const tab = await signedInTab(server, browser, { storage: fragile });
-    await wait(301);
-    broken = true;
-    await expect(pass(tab.me())).rejects.toThrow("disk full");
-    expect(server.counts.refreshToken).toBe(0); // never without a stored key
-    broken = false;
-    expect(await pass(tab.me())).toBe("usr_ada");
-  });
-
-  test("that holds nonsense is empty", async () => {
-    browser.items.set("keywheel", "{half");
-    expect((await openTab(server, browser).keywheel.ready()).status).toBe("signedOut");
-    browser.items.set("keywheel", "null");
-    expect((await openTab(server, browser).keywheel.ready()).status).toBe("signedOut");
-  });
-
-  test("in memory leaves nothing behind", async () => {
-    const tab = await signedInTab(server, browser, { storage: "memory" });
-    await wait(301);
-    expect(await pass(tab.me())).toBe("usr_ada");
-    expect(browser.items.size).toBe(0);
-  });
 });
 
 test("the state tells whoever listens, once for each change", async () => {

@@ -33,7 +33,8 @@ const tenEach = (tabs: Tab[]) => pass(Promise.all(tabs.flatMap((tab) => Array.fr
 describe("four tabs", () => {
   test("are signed in together", async () => {
     const tabs = await fourTabs();
-    for (const tab of tabs) expect(tab.keywheel.state).toEqual({ status: "signedIn", session: "ses_1", user: "usr_ada" });
+    for (const tab of tabs)
+      expect(tab.keywheel.state).toEqual({ status: "signedIn", session: "ses_1", user: "usr_ada" });
     await tenEach(tabs);
     expect(server.counts).toMatchObject({ login: 1, refreshToken: 0, me: 40 });
   });
@@ -201,7 +202,9 @@ describe("the tabs of a browser", () => {
   test("go ahead when a lock does not come", async () => {
     page({
       request: (_: string, { ifAvailable, signal }: any, job: (lock: unknown) => unknown) =>
-        ifAvailable ? Promise.resolve(job(null)) : new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason))),
+        ifAvailable
+          ? Promise.resolve(job(null))
+          : new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason))),
     });
     vi.useRealTimers();
     vi.spyOn(AbortSignal, "timeout").mockImplementation(() => {
@@ -214,13 +217,13 @@ describe("the tabs of a browser", () => {
     vi.restoreAllMocks();
   });
 
-  test.each([["are forbidden", { request: () => Promise.reject(new DOMException("no", "SecurityError")) }], ["are missing", undefined]])(
-    "go ahead when locks %s",
-    async (_, locks) => {
-      page(locks);
-      expect(await browserTabs("k", "k").exclusive(async () => "done")).toBe("done");
-    },
-  );
+  test.each([
+    ["are forbidden", { request: () => Promise.reject(new DOMException("no", "SecurityError")) }],
+    ["are missing", undefined],
+  ])("go ahead when locks %s", async (_, locks) => {
+    page(locks);
+    expect(await browserTabs("k", "k").exclusive(async () => "done")).toBe("done");
+  });
 
   test("pass on how a job ends, and do it once", async () => {
     page({ request: async (_: string, __: object, job: (lock: object) => unknown) => job({}) });
