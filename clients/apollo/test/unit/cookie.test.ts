@@ -1,0 +1,181 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { createKeywheel } from "../../src/index.js";
+import { CREDENTIALS, fakeTime, openTab, pass, wait, type Tab } from "../support/clients.js";
+import { FakeServer } from "../support/server.js";
+import { Browser } from "../support/tabs.js";
+
+let server: FakeServer;
+let browser: Browser;
+
+beforeEach(() => {
+  fakeTime();
+  server = new FakeServer();
+  browser = new Browser();
+  vi.stubGlobal("document", {}); // a page
+  vi.stubGlobal("localStorage", browser.storage);
+});
+
+afterEach(() => {
+  expect(server.mistakes).toEqual([]);
+  vi.unstubAllGlobals();
+  vi.useRealTimers();
+});
+
+const open = (): Tab => openTab(server, browser, { storage: "cookie" });
+
+test("no script ever has the refresh token", async () => {
+  const tab = open();
+  const signIn = await tab.keywheel.login(CREDENTIALS);
+  expect(signIn.refreshToken).toBeNull();
+  expect(server.requests.at(-1)).toMatchObject({
+    credentials: "include",
+    variables: { input: { delivery: "COOKIE" } },
+  });
+  expect(browser.jar.cookie).toBe("ses_1/0");
+  expect(browser.record).toEqual({ session: "ses_1", user: "usr_ada" });
+  await tab.me();
+  expect(server.requests.at(-1)).toMatchObject({ credentials: undefined });
+});
+
+test("a refresh is a call with a stored key and nothing else", async () => {
+  const tab = open();
+  await tab.keywheel.login(CREDENTIALS);
+  await wait(301);
+  expect(await pass(tab.me())).toBe("usr_ada");
+  const { variables } = server.requests.find(({ field }) => field === "refreshToken")!;
+  expect(variables).toEqual({ input: { retryKey: expect.stringMatching(/^[\w-]{24}$/) } });
+  expect(browser.record).toEqual({ session: "ses_1", user: "usr_ada" });
+});
+
+describe("a page that is opened", () => {
+  test("for the first time asks once whether there is a session, and is told that there is none", async () => {
+    const tab = open();
+    expect(tab.keywheel.state.status).toBe("unknown");
+    expect((await tab.keywheel.ready()).status).toBe("signedOut");
+    expect(await tab.me()).toBeNull();
+    expect(tab.goodbyes).toEqual([]); // nobody was signed in
+    expect(await open().keywheel.ready()).toMatchObject({ status: "signedOut" }); // without asking again
+    expect(server.counts.refreshToken).toBe(1);
+  });
+
+  test("without a network does not know", async () => {
+    const tab = open();
+    server.fate = () => "request lost";
+    expect((await pass(tab.keywheel.ready())).status).toBe("unknown");
+    await expect(pass(tab.me())).rejects.toThrow(); // and does not ask as nobody
+    expect(server.counts.me).toBe(0);
+  });
+
+  test("again is signed in at once, and refreshes with its first request", async () => {
+    await open().keywheel.login(CREDENTIALS);
+    const tab = open();
+    expect((await tab.keywheel.ready()).status).toBe("signedIn");
+    expect(server.counts.refreshToken).toBe(0);
+    expect(await pass(tab.me())).toBe("usr_ada");
+    expect(server.counts.refreshToken).toBe(1);
+  });
+
+  test("after a lost answer repeats the call", async () => {
+    const tab = open();
+    await tab.keywheel.login(CREDENTIALS);
+    await wait(301);
+    server.fate = (field) => (field === "refreshToken" ? "answer lost" : "arrives");
+    await expect(pass(tab.me())).rejects.toThrow();
+    tab.keywheel.dispose();
+    server.fate = () => "arrives";
+    await wait(3600);
+    expect(await pass(open().me())).toBe("usr_ada");
+    expect(server.live).toHaveLength(1);
+  });
+
+  test("after its server has signed it in, looks again", async () => {
+    const tab = open();
+    await tab.keywheel.ready();
+    const elsewhere = openTab(server, Object.assign(new Browser(), { jar: browser.jar }), { storage: "cookie" });
+    vi.stubGlobal("localStorage", new Browser().storage);
+    await elsewhere.keywheel.login(CREDENTIALS);
+    vi.stubGlobal("localStorage", browser.storage);
+    expect(await pass(tab.keywheel.refresh())).toEqual({ status: "signedIn", session: "ses_1", user: "usr_ada" });
+  });
+});
+
+test("four tabs that are opened together make one call", async () => {
+  await open().keywheel.login(CREDENTIALS);
+  browser.items.clear(); // as if a server had signed them in
+  server.latency = 80;
+  const tabs = [open(), open(), open(), open()];
+  const states = await pass(Promise.all(tabs.map(({ keywheel }) => keywheel.ready())));
+  for (const state of states) expect(state).toEqual({ status: "signedIn", session: "ses_1", user: "usr_ada" });
+  expect(server.counts.refreshToken).toBe(1);
+});
+
+test("signing out ends the session by its cookie", async () => {
+  const tab = open();
+  await tab.keywheel.login(CREDENTIALS);
+  await pass(tab.keywheel.logout());
+  expect(server.live).toEqual([]);
+  expect(browser.jar.cookie).toBe("");
+  expect(await tab.me()).toBeNull();
+});
+
+test("a refresh that is under way does not put the old cookie in the place of the new one", async () => {
+  const tab = open();
+  await tab.keywheel.login(CREDENTIALS);
+  await wait(301);
+  server.latency = 500;
+  const late = tab.me().catch(() => null);
+  await wait(0.1);
+  await pass(tab.keywheel.login({ identifier: "eve", password: "right" }));
+  await pass(late);
+  await wait(2);
+  expect(browser.jar.cookie).toBe("ses_2/0");
+  await wait(301);
+  expect(await pass(tab.me())).toBe("usr_eve");
+});
+
+test("not even one of another tab, which nobody here can stop", async () => {
+  const [one, two] = [open(), open()];
+  await one.keywheel.login(CREDENTIALS);
+  await two.keywheel.ready();
+  await wait(301);
+  server.latency = 500;
+  const late = one.me().catch(() => null);
+  await wait(0.1);
+  server.latency = 0;
+  await pass(two.keywheel.login({ identifier: "eve", password: "right" }));
+  await pass(late);
+  await wait(2);
+  expect(browser.jar.cookie).toBe("ses_2/0");
+});
+
+test("on a server nothing is asked for, and requests go as nobody's", async () => {
+  vi.stubGlobal("document", undefined);
+  const tab = open();
+  expect(await tab.me()).toBeNull();
+  expect((await tab.keywheel.ready()).status).toBe("unknown");
+  expect(await tab.keywheel.connectionParams()).toEqual({});
+  expect(server.counts.refreshToken).toBe(0);
+});
+
+test("a page that forbids storage still works", async () => {
+  const forbidden = () => {
+    throw new DOMException("no", "SecurityError");
+  };
+  vi.stubGlobal("localStorage", { getItem: forbidden, setItem: forbidden });
+  const tab = open();
+  await tab.keywheel.login(CREDENTIALS);
+  await wait(301);
+  expect(await pass(tab.me())).toBe("usr_ada");
+});
+
+test("the storage of a page is used by its name", async () => {
+  const tab = createKeywheel({
+    url: server.url,
+    storage: "localStorage",
+    name: "second",
+    fetch: server.fetch(),
+    tabs: browser.tab(),
+  });
+  await tab.login(CREDENTIALS);
+  expect([...browser.items.keys()]).toEqual(["second", "second.devices"]);
+});
