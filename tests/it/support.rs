@@ -6,6 +6,7 @@ pub(crate) mod dpop;
 pub(crate) mod instance;
 #[expect(dead_code, reason = "in use as soon as there is something to send")]
 pub(crate) mod mailbox;
+pub(crate) mod mailed;
 pub(crate) mod process;
 pub(crate) mod proxy;
 pub(crate) mod remote;
