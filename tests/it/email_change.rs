@@ -64,6 +64,24 @@ async fn confirmed_by_nobody_in_particular_it_ends_every_session() {
     }
 }
 
+/// It looked the old address up, and was about to begin a session.
+#[tokio::test]
+async fn a_sign_in_with_the_old_address_does_not_survive_the_move() {
+    let mut survived = Vec::new();
+    for _ in 0..10 {
+        let app = TestApp::mailing("").await;
+        let here = app.sign_in(ALICE).await;
+        let token = ask(&app, &here, NEW).await;
+        let (client, late) = (app.client(), app.client());
+        let (moved, late) = tokio::join!(client.verify(&token), late.login(ALICE, "BODY"));
+        moved.data();
+        if let Ok(late) = late {
+            survived.push(app.client().bearing(&late.access).is_signed_in().await);
+        }
+    }
+    assert!(!survived.contains(&true), "{survived:?}");
+}
+
 #[tokio::test]
 async fn it_needs_the_password_and_a_recent_sign_in() {
     let app = TestApp::mailing("").await;
