@@ -346,9 +346,9 @@ fn utc(time: OffsetDateTime) -> String {
     format!("{} {} {}, {:02}:{:02} UTC", time.day(), time.month(), time.year(), time.hour(), time.minute())
 }
 
-/// A duration as people say it, never longer than it is.
+/// A duration as people say it, never longer than it is but for a minute: what was made a moment ago is good for a day.
 fn in_words(duration: time::Duration) -> String {
-    let minutes = duration.whole_minutes().max(1);
+    let minutes = (duration + time::Duration::seconds(59)).whole_minutes().max(1);
     let (number, unit) = match minutes {
         ..120 => (minutes, "minute"),
         120..2880 => (minutes / 60, "hour"),
@@ -378,5 +378,6 @@ mod tests {
             [0, 1, 30, 119, 120, 1500, 2880].map(words),
             ["1 minute", "1 minute", "30 minutes", "119 minutes", "2 hours", "25 hours", "2 days"]
         );
+        assert_eq!(in_words(time::Duration::seconds(24 * 3600 - 3)), "24 hours");
     }
 }
