@@ -16,7 +16,7 @@ async fn a_letter_is_tried_again_ever_more_rarely_until_it_is_delivered_once() {
     app.mailbox().refuse(None);
     assert_eq!(app.deliver_mail().await, 1);
     let message = only(app.mailbox().empty());
-    assert!(message.text.contains("for 22 minutes"), "what is left of them: {}", message.text);
+    assert!(message.text.contains("for 23 minutes"), "what is left of them: {}", message.text);
     app.wait(hours(2));
     assert_eq!(app.deliver_mail().await, 0);
 }
