@@ -6,6 +6,7 @@ pub mod dev;
 pub mod import;
 mod mail;
 pub mod maintenance;
+pub mod recovery;
 mod schema;
 pub mod secrets;
 mod settings;
@@ -50,6 +51,7 @@ use crate::{
         entropy::{OsEntropy, SharedEntropy, random},
         hasher::Hasher,
         jwt::AccessTokens,
+        mail_token::MailTokens,
         refresh_token::RefreshTokens,
         secret::ServerSecrets,
     },
@@ -110,6 +112,7 @@ impl App {
         schema::require_current(&store).await?;
         restore::require_fenced(&store, config.database.restore_fence).await?;
         let accounts = accounts(config, store.clone(), surroundings.clone())?;
+        require_mail(config, &accounts.journal)?;
         let custody = settings::custody(config, &store, &accounts.journal, &secrets, &surroundings);
         let keys = open_keys(custody).await?;
         let post = mail::post(config, &accounts, &secrets, &surroundings)?.map(Arc::new);
@@ -121,12 +124,22 @@ impl App {
         let issuer = settings::issuer(&config.public_url);
         let proofs = Proofs::new(&secrets, &settings::endpoint(&config.public_url));
         let refresh_tokens = RefreshTokens::new(Arc::clone(&secrets), issuer.clone());
-        let device_tokens = DeviceTokens::new(Arc::clone(&secrets), issuer);
+        let device_tokens = DeviceTokens::new(Arc::clone(&secrets), issuer.clone());
+        let mail_tokens = MailTokens::new(Arc::clone(&secrets), issuer);
         let limits =
             Limits::new(store.clone(), Arc::clone(&surroundings.clock), &secrets, settings::limits(config));
         let bridge = secrets::bridge(config)?;
-        let parts =
-            Parts { accounts, keys, refresh_tokens, access_tokens, device_tokens, proofs, limits, bridge };
+        let parts = Parts {
+            accounts,
+            keys,
+            refresh_tokens,
+            access_tokens,
+            device_tokens,
+            mail_tokens,
+            proofs,
+            limits,
+            bridge,
+        };
         let auth = Arc::new(Auth::new(parts, auth_settings(config)));
         let api = Api::new(Arc::clone(&auth), &graphql(config));
         let http = http(config, &surroundings, post.is_some());
@@ -236,6 +249,15 @@ async fn open_keys(custody: Custody) -> anyhow::Result<Keys> {
 fn journal(config: &Config, store: &Store, surroundings: &Surroundings) -> Journal {
     let Surroundings { clock, entropy, .. } = surroundings.clone();
     Journal::new(store.clone(), clock, entropy, mail::is_sent(config, surroundings))
+}
+
+/// A server that asks people to verify their addresses and cannot write to them would let nobody in.
+fn require_mail(config: &Config, journal: &Journal) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        journal.sends_mail() || !config.registration.require_verification,
+        "registration.require_verification: needs mail, and this server sends none"
+    );
+    Ok(())
 }
 
 fn accounts(config: &Config, store: Store, surroundings: Surroundings) -> anyhow::Result<Accounts> {

@@ -8,6 +8,7 @@ pub mod administration;
 pub mod audit;
 pub mod configuration;
 pub mod deletion;
+pub mod email_change;
 pub mod error;
 pub mod exchange;
 pub mod housekeeping;
@@ -17,9 +18,11 @@ pub mod journal;
 pub mod keys;
 pub mod limits;
 pub mod login;
+pub mod mailed;
 pub mod password;
 pub mod post;
 pub mod proof;
+pub mod recovery;
 pub mod refresh;
 pub mod register;
 pub mod restore;
@@ -27,6 +30,7 @@ mod seen_proofs;
 pub mod sessions;
 mod tokens;
 pub mod users;
+pub mod verification;
 
 use std::{sync::Arc, time::Duration};
 
@@ -43,10 +47,11 @@ use crate::{
     clock::SharedClock,
     crypto::{
         device_token::DeviceTokens, dpop::Proofs, entropy::SharedEntropy, jwt::AccessTokens,
-        refresh_token::RefreshTokens,
+        mail_token::MailTokens, refresh_token::RefreshTokens,
     },
     domain::{
         audit::Event,
+        email::DomainRule,
         ids::SessionId,
         permission::{Authority, Permission},
         rotation::RotationPolicy,
@@ -63,6 +68,7 @@ pub struct Auth {
     refresh_tokens: RefreshTokens,
     access_tokens: AccessTokens,
     device_tokens: DeviceTokens,
+    mail_tokens: MailTokens,
     limits: Limits,
     proofs: Proofs,
     seen_proofs: SeenProofs,
@@ -83,6 +89,8 @@ pub struct Parts {
     pub access_tokens: AccessTokens,
     /// Makes and checks device tokens.
     pub device_tokens: DeviceTokens,
+    /// Makes and checks mailed tokens.
+    pub mail_tokens: MailTokens,
     /// Checks proofs of possession.
     pub proofs: Proofs,
     /// How often somebody may try.
@@ -96,6 +104,14 @@ pub struct Parts {
 pub struct AuthSettings {
     /// Whether anybody may make an account.
     pub registration_open: bool,
+    /// Domains that people may choose an address of; any, when there is none.
+    pub registration_domains: Vec<DomainRule>,
+    /// Whether an email address must be verified before its user can sign in.
+    pub require_verification: bool,
+    /// How long a mailed token is good for that confirms an address.
+    pub confirm_ttl: Duration,
+    /// How long a mailed token is good for that sets a new password.
+    pub reset_ttl: Duration,
     /// How a refresh token travels when the client does not say.
     pub default_delivery: Delivery,
     /// A session ends after this long, however busy it is.
@@ -144,14 +160,24 @@ impl Auth {
     /// Puts the parts together.
     #[must_use]
     pub fn new(parts: Parts, settings: AuthSettings) -> Self {
-        let Parts { accounts, keys, refresh_tokens, access_tokens, device_tokens, proofs, limits, bridge } =
-            parts;
+        let Parts {
+            accounts,
+            keys,
+            refresh_tokens,
+            access_tokens,
+            device_tokens,
+            mail_tokens,
+            proofs,
+            limits,
+            bridge,
+        } = parts;
         Self {
             accounts,
             keys,
             refresh_tokens,
             access_tokens,
             device_tokens,
+            mail_tokens,
             limits,
             proofs,
             seen_proofs: SeenProofs::new(),
@@ -185,6 +211,12 @@ impl Auth {
         &self.keys
     }
 
+    /// Whether letters are sent at all.
+    #[must_use]
+    pub fn sends_mail(&self) -> bool {
+        self.journal().sends_mail()
+    }
+
     /// How the database is.
     ///
     /// # Errors
@@ -207,6 +239,18 @@ impl Auth {
             Some(limit) if age > limit => Err(error::AuthError::ReauthenticationRequired),
             _ => Ok(()),
         }
+    }
+
+    /// Whether somebody whose credentials were right may have a session. The last question of every way to sign in.
+    fn may_sign_in(&self, user: &User) -> Result<(), error::AuthError> {
+        if user.blocked() {
+            return Err(error::AuthError::AccountBlocked);
+        }
+        // Who has no address has none to verify.
+        if self.settings.require_verification && user.email.is_some() && !user.email_verified {
+            return Err(error::AuthError::EmailNotVerified);
+        }
+        Ok(())
     }
 
     fn store(&self) -> &Store {

@@ -24,8 +24,8 @@ use url::Url;
 
 use self::raw::Raw;
 use crate::domain::{
-    algorithm::SigningAlgorithm, link::Link, mailbox::Mailbox, permission::Grants, session::Delivery,
-    throttle::Rate,
+    algorithm::SigningAlgorithm, email::DomainRule, link::Link, mailbox::Mailbox, permission::Grants,
+    session::Delivery, throttle::Rate,
 };
 
 /// What the command line asks for, where that changes a default.
@@ -39,7 +39,6 @@ pub enum Profile {
 
 /// Every setting, parsed.
 #[derive(Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
 pub struct Config {
     /// Where to listen.
     pub listen: SocketAddr,
@@ -81,14 +80,36 @@ pub struct Config {
     pub overload: Overload,
     /// `[bridge]`, when there is one.
     pub bridge: Option<Bridge>,
-    /// Whether anybody may make an account.
-    pub registration_open: bool,
+    /// `[registration]`.
+    pub registration: Registration,
+    /// `[links]`.
+    pub links: Links,
     /// Whether the explorer is served.
     pub explorer: bool,
     /// Whether the schema can be queried.
     pub introspection: bool,
     /// The settings that were given, as `key = value`, without those that hold a secret or differ between nodes.
     pub given: Vec<String>,
+}
+
+/// Who may make an account.
+#[derive(Debug, Clone)]
+pub struct Registration {
+    /// Whether anybody may.
+    pub open: bool,
+    /// Whether the address must be verified before signing in.
+    pub require_verification: bool,
+    /// Domains that addresses must be of; of any, when there is none.
+    pub domains: Vec<DomainRule>,
+}
+
+/// How long what is mailed can be used.
+#[derive(Debug, Clone)]
+pub struct Links {
+    /// What confirms an address.
+    pub confirm_ttl: Duration,
+    /// What sets a new password.
+    pub reset_ttl: Duration,
 }
 
 /// How the database is used.
@@ -254,6 +275,10 @@ pub struct Limits {
     pub register: Rate,
     /// New accounts from one network.
     pub register_network: Rate,
+    /// Letters of one kind to one mailbox.
+    pub mail: Rate,
+    /// Letters that one address asks for.
+    pub mail_request: Rate,
     /// Refreshes of one session.
     pub refresh: Rate,
     /// Bad tokens from one address.

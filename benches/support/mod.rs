@@ -38,13 +38,23 @@ pub(crate) struct Served {
 
 impl Served {
     pub(crate) async fn start(settings: &str, accounts: &[String], blocked: &[String]) -> Result<Self> {
+        Self::among(Surroundings::default(), settings, accounts, blocked).await
+    }
+
+    /// One with other surroundings than those of the machine.
+    pub(crate) async fn among(
+        surroundings: Surroundings,
+        settings: &str,
+        accounts: &[String],
+        blocked: &[String],
+    ) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let database = folder.path().join("keywheel.db");
         let file = format!("database_url = \"sqlite://{}\"\n{settings}", database.display());
         let secret = STANDARD.encode(random::<32>(&OsEntropy));
         let config = Config::parse(&file, [("KEYWHEEL_SECRET".to_owned(), secret)], Profile::Serve)?;
         app::migrate(&config).await?;
-        let app = App::build(&config, Surroundings::default()).await?;
+        let app = App::build(&config, surroundings).await?;
         for email in accounts.iter().chain(blocked) {
             let new = NewAccount {
                 email,

@@ -204,6 +204,27 @@ impl Admin {
         Ok(self.accounts.revoke_sessions(user.id, &Origin::command_line()).await?.len())
     }
 
+    /// Notes that the address of an account is its user's.
+    ///
+    /// # Errors
+    /// When there is no such account, or it has no address.
+    pub async fn verify(&self, name: &str) -> anyhow::Result<UserRow> {
+        let user = self.find(name).await?;
+        let verified = self.accounts.set_verified(&user, &Origin::command_line()).await?;
+        anyhow::ensure!(verified, "the account has no email address");
+        Ok(row(&user::User { email_verified: true, ..user }))
+    }
+
+    /// Gives an account another email address, not verified, and ends its sessions.
+    ///
+    /// # Errors
+    /// When there is no such account, or the address is none or taken.
+    pub async fn set_email(&self, name: &str, new: &str) -> anyhow::Result<UserRow> {
+        let user = self.find(name).await?;
+        let moved = self.accounts.set_email(user, new, &Origin::command_line()).await.map_err(readable)?;
+        Ok(row(&moved))
+    }
+
     async fn change(&self, name: &str, change: &Change, even_last_admin: bool) -> anyhow::Result<Changed> {
         let user = self.find(name).await?;
         let by = By::Operator { even_last_admin };

@@ -87,7 +87,11 @@ pub(super) fn housekeeping(config: &Config) -> Housekeeping {
 
 pub(super) fn auth_settings(config: &Config) -> AuthSettings {
     AuthSettings {
-        registration_open: config.registration_open,
+        registration_open: config.registration.open,
+        registration_domains: config.registration.domains.clone(),
+        require_verification: config.registration.require_verification,
+        confirm_ttl: config.links.confirm_ttl,
+        reset_ttl: config.links.reset_ttl,
         default_delivery: config.sessions.default_delivery,
         absolute_timeout: config.sessions.absolute_timeout,
         max_per_user: config.sessions.max_per_user,
@@ -121,11 +125,13 @@ pub(super) fn limits(config: &Config) -> LimitSettings {
         },
         device: limits.device,
         session: limits.refresh,
+        mail: limits.mail,
         address: AddressLimits {
             guesses: limits.address,
             network_guesses: limits.network,
             registrations: limits.register,
             network_registrations: limits.register_network,
+            mail_requests: limits.mail_request,
             bad_tokens: limits.bad_token,
             requests: limits.request,
         },

@@ -16,9 +16,10 @@ use crate::{
     },
     domain::{
         audit::{Action, Fact},
-        email::EmailAddress,
+        email::{DomainRule, EmailAddress},
         ids::UserId,
         invalid::Invalid,
+        one_time::Purpose,
         origin::Origin,
         password::{PasswordPolicy, Plaintext},
         permission::Grants,
@@ -26,7 +27,7 @@ use crate::{
         user::{Identifier, User, Username},
     },
     store::{
-        Store, StoreError, Tx,
+        Store, StoreError, Tx, one_time,
         sessions::{self, End, Page, Selection},
         users::{self, Inserted},
     },
@@ -74,8 +75,9 @@ pub(super) struct PreparedAccount {
 }
 
 const EMAIL: &[&str] = &["input", "email"];
-const USERNAME: &[&str] = &["input", "username"];
+pub(super) const USERNAME: &[&str] = &["input", "username"];
 const PASSWORD: &[&str] = &["input", "password"];
+pub(super) const USERNAME_TAKEN: &str = "Another account has this username.";
 
 impl Accounts {
     /// Makes an account.
@@ -83,7 +85,7 @@ impl Accounts {
     /// # Errors
     /// Invalid input, all of it at once; a taken email address or username.
     pub async fn create(&self, new: NewAccount<'_>) -> Result<User, AuthError> {
-        let prepared = self.prepare(new).await?;
+        let prepared = self.prepare(new, &[]).await?;
         let account = &prepared;
         self.journal.transaction(|tx, notes| async move { insert(&tx, account, &notes).await }).await?;
         Ok(prepared.user)
@@ -126,9 +128,14 @@ impl Accounts {
         Ok(self.hasher.run(choose).await?)
     }
 
-    /// Checks the input of a new account, all of it, and hashes the password.
-    pub(super) async fn prepare(&self, new: NewAccount<'_>) -> Result<PreparedAccount, AuthError> {
-        let email = new.email.parse::<EmailAddress>();
+    /// Checks the input of a new account, all of it, and hashes the password. When there are `domains`, the address must be
+    /// of one of them.
+    pub(super) async fn prepare(
+        &self,
+        new: NewAccount<'_>,
+        domains: &[DomainRule],
+    ) -> Result<PreparedAccount, AuthError> {
+        let email = parse_email(new.email, domains);
         let username = new.username.map(str::parse::<Username>).transpose();
         let password = self.choose_password(new.password, email.as_ref().ok(), new.username).await?;
         let (email, username, password) = match (email, username, password) {
@@ -171,17 +178,30 @@ pub async fn find_named(store: &Store, name: &str) -> Result<Option<User>, Store
     Ok(users::find_credential(store, &identifier).await?.map(|credential| credential.user))
 }
 
+/// An address that somebody chooses, as typed.
+pub(super) fn parse_email(typed: &str, domains: &[DomainRule]) -> Result<EmailAddress, Invalid> {
+    let email: EmailAddress = typed.parse()?;
+    if domains.is_empty() || domains.iter().any(|rule| rule.allows(&email)) {
+        return Ok(email);
+    }
+    Err(Invalid::new("DOMAIN_NOT_ALLOWED", "Addresses of this domain cannot be used here."))
+}
+
 /// Stores an account; the unique indexes decide whether its names are free.
 pub(super) async fn insert(tx: &Tx, account: &PreparedAccount, notes: &Notes) -> Result<(), AuthError> {
     let (path, message) = match users::insert(tx, &account.user, &account.password_hash).await? {
         Inserted::Yes => {
+            // Whatever else was asked for with the address, it has an account now.
+            if let Some(email) = &account.user.email {
+                one_time::remove_of_address(tx, email, &[Purpose::Register]).await?;
+            }
             let created = Fact::new(Action::AccountCreated, &account.origin).of(account.user.id);
             let roles = &account.user.roles;
             notes.add(if roles.is_empty() { created } else { created.detailed(roles.join(", ")) });
             return Ok(());
         }
         Inserted::EmailTaken => (EMAIL, "Another account has this email address."),
-        Inserted::UsernameTaken => (USERNAME, "Another account has this username."),
+        Inserted::UsernameTaken => (USERNAME, USERNAME_TAKEN),
     };
     Err(FieldError::at(path, Invalid::new("TAKEN", message)).into())
 }

@@ -22,6 +22,15 @@ pub enum AuthError {
     /// The credentials are right, but the account may not be used.
     #[error("the account is blocked")]
     AccountBlocked,
+    /// The credentials are right, but nobody has proved yet that the email address is theirs.
+    #[error("the email address is not verified")]
+    EmailNotVerified,
+    /// The mailed token is none of ours, was used, has expired, or what it was for cannot be done any more.
+    #[error("the mailed token is not valid")]
+    EmailTokenInvalid,
+    /// It needs mail, and this server sends none.
+    #[error("this server sends no mail")]
+    SendsNoMail,
     /// The caller may not do this.
     #[error("forbidden")]
     Forbidden,

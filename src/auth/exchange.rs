@@ -43,7 +43,7 @@ pub struct Exchange {
 /// one succeeds.
 ///
 /// # Errors
-/// [`AuthError::Forbidden`] while there is no bridge; [`AuthError::AccountBlocked`]; [`AuthError::RefreshTokenInvalid`] for
+/// [`AuthError::Forbidden`] while there is no bridge; [`AuthError::AccountBlocked`]; [`AuthError::EmailNotVerified`]; [`AuthError::RefreshTokenInvalid`] for
 /// every token that is not taken, whatever the reason: then the user has to sign in. [`Fault::Contended`] when the account
 /// changed meanwhile.
 pub async fn exchange(auth: &Auth, request: Exchange) -> Result<SignedIn, AuthError> {
@@ -67,6 +67,8 @@ async fn take_over(auth: &Auth, request: Exchange) -> Result<SignedIn, AuthError
         auth.note_refused_exchange(&user, &why, &origin).await?;
         return Err(why.into());
     }
+    // The token stays good for when the address was verified.
+    auth.may_sign_in(&user)?;
     let mut session = auth.new_session(&user, delivery, device, proof.as_ref());
     // They signed in there, and then: what needs a recent sign-in needs the password first.
     session.auth_time = token.issued_at.min(now);

@@ -10,14 +10,15 @@
 mod addresses;
 mod alarm;
 mod buckets;
+mod mails;
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use aws_lc_rs::hmac;
 
-pub use self::addresses::AddressLimits;
-pub(super) use self::buckets::Buckets;
+pub use self::{addresses::AddressLimits, mails::REPEAT_AFTER};
 use self::{addresses::Addresses, alarm::Alarm};
+pub(super) use self::{buckets::Buckets, mails::Mailing};
 use super::{error::AuthError, journal::Journal};
 pub use crate::store::throttles::Guessing;
 use crate::{
@@ -62,6 +63,8 @@ pub struct LimitSettings {
     pub device: Rate,
     /// Refreshes of one session.
     pub session: Rate,
+    /// Letters of one kind to one mailbox.
+    pub mail: Rate,
     /// What one address may do.
     pub address: AddressLimits,
 }
@@ -127,6 +130,14 @@ impl Limits {
     /// [`AuthError::RateLimited`].
     pub(super) fn registration(&self, address: Option<IpAddr>) -> Result<(), AuthError> {
         self.counted(address, |address, now| self.addresses.registration(address, now))
+    }
+
+    /// Counts a letter that an address asks for.
+    ///
+    /// # Errors
+    /// [`AuthError::RateLimited`].
+    pub(super) fn mail_request(&self, address: Option<IpAddr>) -> Result<(), AuthError> {
+        self.counted(address, |address, now| self.addresses.mail_request(address, now))
     }
 
     /// Counts a refresh.
@@ -204,6 +215,11 @@ impl Limits {
         }
         let failures = throttles::failures(&self.store, &key).await?;
         Ok(failures == self.settings.account.most_failures)
+    }
+
+    /// Forgets all guesses at an account: its user has proved in another way who they are.
+    pub(super) async fn begin_anew(&self, tx: &Tx, user: &User) -> Result<(), StoreError> {
+        throttles::remove(tx, &self.names_of(user)).await
     }
 
     /// Opens an account to new devices again.

@@ -49,7 +49,7 @@ const NEW_ACCOUNT: Duration = Duration::from_hours(24);
 /// # Errors
 /// [`AuthError::InvalidCredentials`], which never says which of the two is wrong and takes as long for an
 /// account that does not exist; [`AuthError::RateLimited`] before the password is looked at;
-/// [`AuthError::AccountBlocked`] once the password was right; [`Fault::Contended`] when the account changed meanwhile.
+/// [`AuthError::AccountBlocked`] and [`AuthError::EmailNotVerified`] once the password was right; [`Fault::Contended`] when the account changed meanwhile.
 pub async fn login(auth: &Auth, request: Login) -> Result<SignedIn, AuthError> {
     let answer_at = Instant::now() + auth.settings.failure_floor;
     let outcome = sign_in(auth, request).await;
@@ -73,16 +73,17 @@ async fn sign_in(auth: &Auth, request: Login) -> Result<SignedIn, AuthError> {
     };
     let Proven { user, password_hash, device_id, charge } = auth.prove_password(&guess).await?;
     let (owner, spent) = (&user, &charge);
-    if user.blocked() {
-        let blocked = || Fact::new(Action::LoginBlocked, &origin).of(owner.id);
+    if let Err(refused) = auth.may_sign_in(owner) {
+        let action = if owner.blocked() { Action::LoginBlocked } else { Action::LoginUnverified };
+        let refusal = || Fact::new(action, &origin).of(owner.id);
         auth.journal()
             .transaction(|tx, notes| async move {
-                notes.add(blocked());
+                notes.add(refusal());
                 auth.limits.was_right(&tx, spent, owner).await
             })
             .await?;
         auth.limits.put_back_to_address(&charge);
-        return Err(AuthError::AccountBlocked);
+        return Err(refused);
     }
     let session = auth.new_session(&user, delivery, device, proof.as_ref());
     let access_token = auth.sign_access_token(&session, &user)?;

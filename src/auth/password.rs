@@ -12,13 +12,14 @@ use crate::{
     crypto::{entropy::random, hasher::Verdict},
     domain::{
         audit::{Action, Fact},
+        one_time::Purpose,
         origin::Origin,
         password::Plaintext,
         session::{EndReason, Session},
         user::Username,
     },
     store::{
-        Tx,
+        Tx, one_time,
         sessions::{self, Selection},
         users,
     },
@@ -123,6 +124,8 @@ impl Auth {
         } else {
             (Vec::new(), Selection::All)
         };
+        // Whoever could open one of these got it before: a thief who asked for another address, say.
+        one_time::remove_of_user(tx, user, &[Purpose::ResetPassword, Purpose::ChangeEmail]).await?;
         let epoch = users::bump_epoch(tx, user).await?.ok_or(AuthError::InvalidCredentials)?;
         sessions::carry_into_epoch(tx, user, kept, epoch).await?;
         notes.add(Fact::new(Action::PasswordChanged, origin).of(user).with(caller.session.id));

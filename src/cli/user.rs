@@ -3,6 +3,7 @@
 use std::io::Read;
 
 use clap::{Args, Subcommand};
+use secrecy::ExposeSecret;
 use serde_json::json;
 
 use super::output;
@@ -10,7 +11,7 @@ use crate::{
     app::{
         Surroundings,
         admin::{Admin, SessionRow, UserDetails, UserRow},
-        maintenance,
+        maintenance, recovery,
     },
     config::Config,
 };
@@ -72,6 +73,26 @@ pub(super) enum Command {
     Unlock {
         #[command(flatten)]
         user: Named,
+    },
+    /// Mail a link to set a new password
+    Reset {
+        #[command(flatten)]
+        user: Named,
+        /// Print a token for `resetPassword` instead, to hand over; needs the server secret and no mail
+        #[arg(long)]
+        print: bool,
+    },
+    /// Note that the email address of an account is its user's
+    Verify {
+        #[command(flatten)]
+        user: Named,
+    },
+    /// Give an account another email address, not verified, and end its sessions
+    Email {
+        #[command(flatten)]
+        user: Named,
+        /// The new address
+        new: String,
     },
     /// List the live sessions of an account
     Sessions {
@@ -155,6 +176,23 @@ pub(super) async fn run(command: Command, config: &Config) -> anyhow::Result<()>
             let row = admin.show(&user.name).await?.user;
             let done = || format!("New devices can sign in as {} again.", user.name);
             user.answer(&json!({ "user": row }), done);
+        }
+        Command::Reset { user, print } => {
+            let token = recovery::reset(config, Surroundings::default(), &user.name, print).await?;
+            let token = token.as_ref().map(ExposeSecret::expose_secret);
+            user.answer(&json!({ "token": token }), || match token {
+                Some(token) => token.to_owned(),
+                None => format!("Mailed {} a link to set a new password.", user.name),
+            });
+        }
+        Command::Verify { user } => {
+            let row = admin.verify(&user.name).await?;
+            user.answer(&json!({ "user": row }), || format!("The address of {} is verified.", user.name));
+        }
+        Command::Email { user, new } => {
+            let row = admin.set_email(&user.name, &new).await?;
+            let sentence = || format!("{} has the address {new} now; every session ended.", user.name);
+            user.answer(&json!({ "user": row }), sentence);
         }
         Command::Sessions { user } => {
             let sessions = admin.sessions(&user.name).await?;

@@ -7,15 +7,15 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use url::Url;
 
 use super::{
-    Bridge, BridgeSecret, Config, ConfigError, Database, Housekeeping, Limits, Overload, Passwords, Profile,
-    Sessions, Tokens, exposure,
+    Bridge, BridgeSecret, Config, ConfigError, Database, Housekeeping, Limits, Links, Overload, Passwords,
+    Profile, Registration, Sessions, Tokens, exposure,
     raw::{
-        Raw, RawBridge, RawDatabase, RawHousekeeping, RawLimits, RawOverload, RawPasswords, RawSessions,
-        RawTokens,
+        Raw, RawBridge, RawDatabase, RawHousekeeping, RawLimits, RawLinks, RawOverload, RawPasswords,
+        RawRegistration, RawSessions, RawTokens,
     },
     sources::Secrets,
 };
-use crate::domain::{algorithm::SigningAlgorithm, session::Delivery, throttle::Rate};
+use crate::domain::{algorithm::SigningAlgorithm, email::DomainRule, session::Delivery, throttle::Rate};
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_hours(1);
@@ -28,10 +28,6 @@ const MAX_STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Raw {
     pub(super) fn check(self, secrets: Secrets, profile: Profile) -> Result<Config, ConfigError> {
-        if self.registration.require_verification {
-            let why = "needs mail, which this version does not send yet";
-            return Err(ConfigError::invalid("registration.require_verification", &why));
-        }
         let public_url =
             self.public_url.unwrap_or_else(|| format!("http://localhost:{}", self.listen.port()));
         let database_url = self
@@ -65,12 +61,18 @@ impl Raw {
             limits: self.limits.check()?,
             overload: self.overload.check()?,
             bridge: self.bridge.check(secrets.bridge)?,
-            registration_open: self.registration.open,
+            registration: self.registration.check()?,
+            links: self.links.check()?,
             explorer: self.graphql.explorer.unwrap_or(dev),
             introspection: self.graphql.introspection.unwrap_or(dev),
             given: Vec::new(),
         };
         if !dev {
+            // `dev` keeps what it sends for whoever develops.
+            if config.registration.require_verification && config.mail.smtp.is_none() {
+                let why = "needs mail: set mail.smtp_url";
+                return Err(ConfigError::invalid("registration.require_verification", &why));
+            }
             exposure::check_clear_text(&config)?;
         }
         Ok(config)
@@ -98,6 +100,34 @@ impl RawDatabase {
             )?,
             relaxed_rotations: self.relaxed_rotations,
             restore_fence: within("database.restore_fence", self.restore_fence, 0..=i64::MAX)?,
+        })
+    }
+}
+
+impl RawRegistration {
+    fn check(self) -> Result<Registration, ConfigError> {
+        let domains = self.domains.iter().map(|text| text.parse::<DomainRule>()).collect::<Result<_, _>>();
+        Ok(Registration {
+            open: self.open,
+            require_verification: self.require_verification,
+            domains: domains.map_err(|_| {
+                let why = "must be domains such as example.com, or *.example.com for those under it";
+                ConfigError::invalid("registration.domains", &why)
+            })?,
+        })
+    }
+}
+
+impl RawLinks {
+    fn check(self) -> Result<Links, ConfigError> {
+        let reset = Duration::from_secs(self.reset_ttl);
+        Ok(Links {
+            confirm_ttl: within(
+                "links.confirm_ttl",
+                Duration::from_secs(self.confirm_ttl),
+                SECOND..=7 * DAY,
+            )?,
+            reset_ttl: within("links.reset_ttl", reset, SECOND..=DAY)?,
         })
     }
 }
@@ -243,6 +273,12 @@ impl RawLimits {
                 "limits.register_network_burst",
                 self.register_network_burst,
                 self.register_network_refill,
+            )?,
+            mail: rate("limits.mail_burst", self.mail_burst, self.mail_refill)?,
+            mail_request: rate(
+                "limits.mail_request_burst",
+                self.mail_request_burst,
+                self.mail_request_refill,
             )?,
             refresh: rate("limits.refresh_burst", self.refresh_burst, self.refresh_refill)?,
             bad_token: rate("limits.bad_token_burst", self.bad_token_burst, self.bad_token_refill)?,

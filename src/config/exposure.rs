@@ -44,6 +44,10 @@ impl Config {
             !self.limits.enabled,
             "limits.enabled: nobody is slowed down who guesses passwords; only for tests",
         );
+        warn(
+            !self.registration.domains.is_empty() && !self.registration.require_verification,
+            "registration.domains: anybody can write down an address of these domains; set require_verification",
+        );
         warn(self.explorer, "graphql.explorer: everybody is shown the explorer; only for development");
         warn(
             self.introspection,

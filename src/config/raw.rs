@@ -25,6 +25,7 @@ pub(super) struct Raw {
     pub(super) passwords: RawPasswords,
     pub(super) registration: RawRegistration,
     pub(super) roles: RawRoles,
+    pub(super) links: RawLinks,
     pub(super) housekeeping: RawHousekeeping,
     pub(super) audit: RawAudit,
     pub(super) overload: RawOverload,
@@ -88,6 +89,15 @@ pub(super) struct RawPasswords {
 pub(super) struct RawRegistration {
     pub(super) open: bool,
     pub(super) require_verification: bool,
+    #[serde(deserialize_with = "list")]
+    pub(super) domains: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawLinks {
+    pub(super) confirm_ttl: u64,
+    pub(super) reset_ttl: u64,
 }
 
 #[derive(Deserialize)]
@@ -148,6 +158,10 @@ pub(super) struct RawLimits {
     pub(super) register_refill: u64,
     pub(super) register_network_burst: u32,
     pub(super) register_network_refill: u64,
+    pub(super) mail_burst: u32,
+    pub(super) mail_refill: u64,
+    pub(super) mail_request_burst: u32,
+    pub(super) mail_request_refill: u64,
     pub(super) refresh_burst: u32,
     pub(super) refresh_refill: u64,
     pub(super) bad_token_burst: u32,
@@ -181,6 +195,7 @@ impl Default for Raw {
             passwords: RawPasswords::default(),
             registration: RawRegistration::default(),
             roles: RawRoles::default(),
+            links: RawLinks::default(),
             housekeeping: RawHousekeeping::default(),
             audit: RawAudit::default(),
             overload: RawOverload::default(),
@@ -252,7 +267,13 @@ impl Default for RawPasswords {
 
 impl Default for RawRegistration {
     fn default() -> Self {
-        Self { open: true, require_verification: false }
+        Self { open: true, require_verification: false, domains: Vec::new() }
+    }
+}
+
+impl Default for RawLinks {
+    fn default() -> Self {
+        Self { confirm_ttl: 86_400, reset_ttl: 1_800 }
     }
 }
 
@@ -297,6 +318,10 @@ impl Default for RawLimits {
             register_refill: 360,
             register_network_burst: 60,
             register_network_refill: 120,
+            mail_burst: 3,
+            mail_refill: 3_600,
+            mail_request_burst: 10,
+            mail_request_refill: 360,
             refresh_burst: 60,
             refresh_refill: 2,
             bad_token_burst: 60,

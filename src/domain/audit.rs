@@ -70,6 +70,8 @@ actions! {
     LoginFailed = "login.failed",
     /// A right password of a blocked account.
     LoginBlocked = "login.blocked",
+    /// A right password of an account whose address must be verified first.
+    LoginUnverified = "login.unverified",
     /// Too many wrong passwords: only devices that signed in before can sign in now.
     LoginClosed = "login.closed",
     /// A session began with a token of the system that was left behind.
@@ -92,6 +94,18 @@ actions! {
     AccountDeleted = "account.deleted",
     /// A password was changed.
     PasswordChanged = "password.changed",
+    /// A way to set a new password was asked for, for an account or for an address without one.
+    ResetRequested = "password.reset_requested",
+    /// A new password was set by whoever can read the mailbox.
+    PasswordReset = "password.reset",
+    /// A letter to verify an address was asked for again, for an account or for an address without one.
+    VerificationRequested = "email.verification_requested",
+    /// Somebody has proved that the address of an account is theirs, or an operator has said so.
+    EmailVerified = "email.verified",
+    /// The confirmation of another address was asked for.
+    EmailChangeRequested = "email.change_requested",
+    /// An account has another address.
+    EmailChanged = "email.changed",
     /// The current password was wrong when a change was asked for.
     PasswordRejected = "password.rejected",
     /// A session was ended; the reason says why.

@@ -31,6 +31,48 @@ impl EmailAddress {
     pub fn local_part(&self) -> &str {
         self.0.split('@').next().unwrap_or_default()
     }
+
+    /// What stands behind the `@`, in its ASCII form.
+    #[must_use]
+    pub fn domain(&self) -> &str {
+        self.0.split_once('@').map_or("", |(_, domain)| domain)
+    }
+}
+
+/// Email domains that people may have addresses in. A name stands for itself and not for those under it: whoever runs
+/// `students.example.edu` need not be whoever runs `example.edu`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DomainRule {
+    /// `example.com`: this one.
+    Exactly(String),
+    /// `*.example.com`: all under it, without itself.
+    Under(String),
+}
+
+impl DomainRule {
+    /// Whether it holds the domain of an address. Both are in their ASCII form, so look-alike letters fool nobody.
+    #[must_use]
+    pub fn allows(&self, address: &EmailAddress) -> bool {
+        match self {
+            Self::Exactly(domain) => address.domain() == domain,
+            Self::Under(domain) => {
+                address.domain().strip_suffix(domain.as_str()).is_some_and(|rest| rest.ends_with('.'))
+            }
+        }
+    }
+}
+
+impl FromStr for DomainRule {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let (under, name) = text.trim().strip_prefix("*.").map_or((false, text.trim()), |name| (true, name));
+        let name: String = name.nfc().collect();
+        let domain = idna::domain_to_ascii_strict(&name).ok().filter(|domain| domain.contains('.'));
+        let domain = domain
+            .ok_or_else(|| Invalid::new("INVALID_DOMAIN", "This is not the domain of an email address."))?;
+        Ok(if under { Self::Under(domain) } else { Self::Exactly(domain) })
+    }
 }
 
 impl FromStr for EmailAddress {
@@ -90,6 +132,46 @@ mod tests {
         for same in ["Alice@Bücher.example", " alice@BU\u{308}CHER.EXAMPLE ", "ALICE@xn--bcher-kva.example"]
         {
             assert_eq!(same.parse::<EmailAddress>().as_ref(), Ok(&canonical), "{same}");
+        }
+    }
+
+    #[test]
+    fn a_rule_holds_the_domain_it_names_and_no_other() {
+        let allows = |rule: &str, domain: &str| {
+            let address: EmailAddress = format!("alice@{domain}").parse().unwrap();
+            rule.parse::<DomainRule>().unwrap().allows(&address)
+        };
+        for (rule, domain) in [
+            ("example.com", "example.com"),
+            ("Example.COM", "EXAMPLE.com"),
+            ("bücher.example", "xn--bcher-kva.example"),
+            ("xn--bcher-kva.example", "BU\u{308}CHER.example"),
+            ("*.example.com", "mail.example.com"),
+            ("*.example.com", "a.b.example.com"),
+        ] {
+            assert!(allows(rule, domain), "{rule} {domain}");
+        }
+        for (rule, domain) in [
+            ("example.com", "mail.example.com"),
+            ("example.com", "badexample.com"),
+            ("example.com", "example.com.evil.example"),
+            ("example.com", "еxample.com"), // a Cyrillic е
+            ("*.example.com", "example.com"),
+            ("*.example.com", "badexample.com"),
+        ] {
+            assert!(!allows(rule, domain), "{rule} {domain}");
+        }
+        for wrong in [
+            "",
+            "com",
+            "*",
+            "*.com",
+            "*.*.example.com",
+            "a@example.com",
+            "exa mple.com",
+            "https://example.com",
+        ] {
+            assert!(wrong.parse::<DomainRule>().is_err(), "{wrong}");
         }
     }
 

@@ -213,6 +213,18 @@ impl From<AuthError> for ApiError {
                 Self::new(ErrorCode::InvalidCredentials, "Wrong identifier or password.")
             }
             AuthError::AccountBlocked => Self::new(ErrorCode::AccountBlocked, "This account is blocked."),
+            AuthError::EmailNotVerified => Self::new(
+                ErrorCode::EmailNotVerified,
+                "The email address must be verified first; `requestEmailVerification` sends the link again.",
+            ),
+            AuthError::EmailTokenInvalid => Self::new(
+                ErrorCode::EmailTokenInvalid,
+                "This link was used, has expired, or never was one; ask for a new one.",
+            ),
+            AuthError::SendsNoMail => Self::new(
+                ErrorCode::Forbidden,
+                "This server sends no mail, and this needs it; ask whoever runs it.",
+            ),
             AuthError::Forbidden => Self::new(ErrorCode::Forbidden, "This is not allowed."),
             AuthError::NotFound => Self::new(ErrorCode::NotFound, "There is no such object."),
             // Not UNAUTHENTICATED: that code promises that no field of the request was executed.

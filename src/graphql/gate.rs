@@ -28,11 +28,26 @@ const FIELDS: &[(&str, Access)] = &[
     ("user", Access::Required),
     ("users", Access::Required),
     ("updateUser", Access::Required),
+    ("changeEmail", Access::Required),
+    // The session of whoever confirms their own new address stays; without one all of them end.
+    ("verifyEmail", Access::Tolerant),
 ];
 
-/// Fields that take a password or a token: one of them in an operation, or a guesser would put in a thousand.
-const TAKES_CREDENTIAL: &[&str] =
-    &["login", "register", "exchangeToken", "refreshToken", "logout", "changePassword", "deleteAccount"];
+/// Fields that take a password or a token, or send a letter: one of them in an operation, or a guesser would put in a thousand.
+const TAKES_CREDENTIAL: &[&str] = &[
+    "login",
+    "register",
+    "exchangeToken",
+    "refreshToken",
+    "logout",
+    "changePassword",
+    "deleteAccount",
+    "requestPasswordReset",
+    "resetPassword",
+    "requestEmailVerification",
+    "verifyEmail",
+    "changeEmail",
+];
 
 /// Fields that begin or refresh a session: a DPoP proof that comes with one is for the session's own key.
 const TAKES_PROOF: &[&str] = &["login", "register", "exchangeToken", "refreshToken"];
@@ -42,7 +57,7 @@ pub fn access<'a>(root_fields: impl IntoIterator<Item = &'a str>) -> Access {
     root_fields.into_iter().map(access_of).max().unwrap_or(Access::Public)
 }
 
-/// Whether a root field takes a password or a token.
+/// Whether a root field takes a password or a token, or sends a letter.
 #[must_use]
 pub fn takes_credential(root_field: &str) -> bool {
     TAKES_CREDENTIAL.contains(&root_field)

@@ -1,8 +1,14 @@
 //! Arguments of the mutations. `null` and an absent field mean the same everywhere: generated clients send either.
 
+mod mailed;
+
 use async_graphql::{Enum, ID, InputObject};
 use secrecy::{ExposeSecret, SecretString};
 
+pub(super) use self::mailed::{
+    ChangeEmailInput, RequestEmailVerificationInput, RequestPasswordResetInput, ResetPasswordInput,
+    VerifyEmailInput,
+};
 use crate::{auth::sessions::Scope, domain::session::Delivery};
 
 /// Credentials for `login`.

@@ -6,17 +6,19 @@ use secrecy::SecretString;
 use super::{
     error::ApiError,
     inputs::{
-        ChangePasswordInput, ExchangeTokenInput, LoginInput, LogoutInput, RefreshTokenInput, RegisterInput,
-        RevokeSessionsInput, TokenDelivery, non_empty, non_empty_text,
+        ChangeEmailInput, ChangePasswordInput, ExchangeTokenInput, LoginInput, LogoutInput,
+        RefreshTokenInput, RegisterInput, RequestEmailVerificationInput, RequestPasswordResetInput,
+        ResetPasswordInput, RevokeSessionsInput, TokenDelivery, VerifyEmailInput, non_empty, non_empty_text,
     },
     request::{CookieEffect, RequestContext},
     types::{
         User,
         administration::{DeleteAccountInput, DeleteAccountPayload, UpdateUserInput, UpdateUserPayload},
         auth,
+        mailed::{EmailSentPayload, ResetPasswordPayload, VerifyEmailPayload},
         payloads::{
-            AuthPayload, ChangePasswordPayload, EMAIL_VERIFICATION_REQUIRED, LogoutPayload, RegisterPayload,
-            RevokeSessionsPayload, hand_out_device_token,
+            AuthPayload, ChangePasswordPayload, LogoutPayload, RegisterPayload, RevokeSessionsPayload,
+            hand_out_device_token,
         },
         request,
         sessions::Session,
@@ -27,13 +29,16 @@ use crate::{
         Auth, Start,
         administration::{self, Changed},
         deletion::{self, DeleteAccount},
+        email_change::{self, ChangeEmail},
         error::{AuthError, FieldError},
         exchange::{self, Exchange},
         login::{self, Login},
         password::{self, ChangePassword},
+        recovery::{self, Reset},
         refresh::{Refresh, refresh},
         register::{self, Register},
         sessions::{self, Revoke, SignOut, SignedOut},
+        verification::{self, Verify},
     },
     domain::{invalid::Invalid, session::Delivery},
 };
@@ -58,9 +63,10 @@ impl Mutation {
         let start = start(auth, request, input.delivery, input.device_name.as_deref())?;
         let username = non_empty_text(input.username);
         let register = Register { email: input.email, password: input.password, username, start };
+        let email_verification_required = auth.settings().require_verification;
         let signed_in = register::register(auth, register).await?;
-        let auth = Some(AuthPayload::hand_out(signed_in, request));
-        Ok(RegisterPayload { auth, email_verification_required: EMAIL_VERIFICATION_REQUIRED })
+        let auth = signed_in.map(|signed_in| AuthPayload::hand_out(signed_in, request));
+        Ok(RegisterPayload { auth, email_verification_required })
     }
 
     /// Begin a session with a token of the system that accounts were brought from, once, instead of a password. Only while
@@ -156,6 +162,64 @@ impl Mutation {
             revoked_sessions: ended.into_iter().map(Session::from).collect(),
             device_token: hand_out_device_token(device_token, caller.session.delivery, request),
         })
+    }
+
+    /// Send a password reset link, if there is such an account. The answer never tells.
+    async fn request_password_reset(
+        &self,
+        ctx: &Context<'_>,
+        input: RequestPasswordResetInput,
+    ) -> Result<EmailSentPayload, ApiError> {
+        let origin = request(ctx)?.origin();
+        Ok(recovery::request(auth(ctx)?, &input.email, &origin).await?.into())
+    }
+
+    /// Set a new password with the token from the email. Ends every session; then sign in again.
+    async fn reset_password(
+        &self,
+        ctx: &Context<'_>,
+        input: ResetPasswordInput,
+    ) -> Result<ResetPasswordPayload, ApiError> {
+        let origin = request(ctx)?.origin();
+        let reset = Reset { token: &input.token, new_password: &input.new_password, origin };
+        let user = User(recovery::reset(auth(ctx)?, reset).await?);
+        Ok(ResetPasswordPayload { user })
+    }
+
+    /// Send the verification email again, if there is such an account. The answer never tells.
+    async fn request_email_verification(
+        &self,
+        ctx: &Context<'_>,
+        input: RequestEmailVerificationInput,
+    ) -> Result<EmailSentPayload, ApiError> {
+        let origin = request(ctx)?.origin();
+        Ok(verification::request(auth(ctx)?, &input.email, &origin).await?.into())
+    }
+
+    /// Verify an email address with the token from the email: it makes the account that was registered, or moves an account to
+    /// its new address. Nobody is signed in by it. A new address ends the sessions of its user, all but the one that sends this.
+    async fn verify_email(
+        &self,
+        ctx: &Context<'_>,
+        input: VerifyEmailInput,
+    ) -> Result<VerifyEmailPayload, ApiError> {
+        let request = request(ctx)?;
+        let password = non_empty(input.password);
+        let (caller, origin) = (request.caller.as_ref(), request.origin());
+        let verify = Verify { token: &input.token, password: password.as_ref(), caller, origin };
+        Ok(VerifyEmailPayload { user: User(verification::verify(auth(ctx)?, verify).await?) })
+    }
+
+    /// Ask to move the account to another email address; it moves when the link sent there is opened.
+    async fn change_email(
+        &self,
+        ctx: &Context<'_>,
+        input: ChangeEmailInput,
+    ) -> Result<EmailSentPayload, ApiError> {
+        let request = request(ctx)?;
+        let (caller, origin) = (request.caller()?, request.origin());
+        let change = ChangeEmail { new_email: input.new_email, password: input.current_password, origin };
+        Ok(email_change::request(auth(ctx)?, caller, change).await?.into())
     }
 
     /// Erase the signed-in user's account with everything kept about it.

@@ -9,9 +9,7 @@ use super::{
     types::{
         Node, User,
         audit::{AuditEventConnection, audit_events},
-        auth,
-        payloads::EMAIL_VERIFICATION_REQUIRED,
-        request,
+        auth, request,
         users::{UserConnection, users as page_of_users},
     },
 };
@@ -79,10 +77,12 @@ async fn find_user(ctx: &Context<'_>, id: &str) -> Result<Option<User>, ApiError
 
 fn current_settings(ctx: &Context<'_>) -> Result<Settings, ApiError> {
     let shown = ctx.data::<GraphQLSettings>().map_err(|_| ApiError::internal())?;
-    let settings = auth(ctx)?.settings();
+    let auth = auth(ctx)?;
+    let settings = auth.settings();
     Ok(Settings {
         registration_open: settings.registration_open,
-        email_verification_required: EMAIL_VERIFICATION_REQUIRED,
+        email_verification_required: settings.require_verification,
+        sends_email: auth.sends_mail(),
         password_min_length: i32::try_from(shown.password_min_length).unwrap_or(i32::MAX),
         default_delivery: settings.default_delivery.into(),
         error_codes: ErrorCode::all().collect(),
@@ -111,7 +111,10 @@ async fn find_node(ctx: &Context<'_>, id: &str) -> Result<Option<Node>, ApiError
 #[derive(SimpleObject)]
 struct Settings {
     registration_open: bool,
+    /// Whether an account comes into being only when the link was opened that `register` has sent.
     email_verification_required: bool,
+    /// Whether there is mail: without it a forgotten password cannot be reset, nor an address verified or changed.
+    sends_email: bool,
     password_min_length: i32,
     default_delivery: TokenDelivery,
     /// Every value `extensions.code` can have; here so that tools see it and report a removal as breaking.

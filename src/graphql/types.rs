@@ -2,6 +2,7 @@
 
 pub(super) mod administration;
 pub(super) mod audit;
+pub(super) mod mailed;
 mod pages;
 pub(super) mod payloads;
 pub(super) mod sessions;

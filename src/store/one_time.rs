@@ -21,6 +21,9 @@ use crate::domain::{
     user::Username,
 };
 
+/// At a time; there are more only after a limit was lowered, and then the next token goes on.
+const MOST_SURPLUS: u64 = 1000;
+
 /// What a registration asked for.
 pub struct Wanted {
     /// The name.
@@ -63,6 +66,52 @@ pub async fn find(
         .one(&store.reader)
         .await?;
     row.map(from_row).transpose()
+}
+
+/// What was last asked for with an address that has no account yet, if it can still be had.
+///
+/// # Errors
+/// When the database cannot, or the row is impossible.
+pub async fn latest_registration(
+    store: &Store,
+    email: &EmailAddress,
+    now: OffsetDateTime,
+) -> Result<Option<Wanted>, StoreError> {
+    let row = Entity::find()
+        .filter(Column::Email.eq(email.as_str()))
+        .filter(Column::Purpose.eq(Purpose::Register.name()))
+        .filter(Column::ExpiresAt.gt(to_millis(now)))
+        .order_by_desc(Column::CreatedAt)
+        .one(&store.reader)
+        .await?;
+    Ok(row.map(from_row).transpose()?.and_then(|(_, wanted)| wanted))
+}
+
+/// Makes room for a token of the same kind, the oldest first, so that there are no more than `most` with it: those of one
+/// user, or of one address while it has none.
+///
+/// # Errors
+/// When the database cannot.
+pub async fn make_room(tx: &Tx, token: &OneTime, most: u64) -> Result<(), StoreError> {
+    let whose = match token.user_id {
+        Some(user) => Column::UserId.eq(user.as_uuid()),
+        None => Column::Email.eq(token.email.as_str()),
+    };
+    let surplus: Vec<Vec<u8>> = Entity::find()
+        .select_only()
+        .column(Column::Id)
+        .filter(whose)
+        .filter(Column::Purpose.eq(token.purpose.name()))
+        .order_by_desc(Column::CreatedAt)
+        .offset(most.saturating_sub(1))
+        .limit(MOST_SURPLUS)
+        .into_tuple()
+        .all(tx.connection())
+        .await?;
+    if !surplus.is_empty() {
+        Entity::delete_many().filter(Column::Id.is_in(surplus)).exec(tx.connection()).await?;
+    }
+    Ok(())
 }
 
 /// Uses a token up; `false` when it was used before, or has expired. Of any number of callers on any node one uses it.

@@ -1,6 +1,7 @@
 //! Statements on `users`.
 
 mod administration;
+mod mailbox;
 
 use sea_orm::{
     ActiveValue::Set,
@@ -11,6 +12,7 @@ use secrecy::{ExposeSecret, SecretString};
 use time::OffsetDateTime;
 
 pub use self::administration::{Page, another_administers, find_in, list, set_roles};
+pub use self::mailbox::{Moved, change_email, reset_password, verify_email};
 use super::{
     Store, StoreError, Tx,
     entity::{SecretText, refresh_sessions, users},

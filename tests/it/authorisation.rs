@@ -18,10 +18,15 @@ const PUBLIC: &[&str] = &[
     "Mutation.exchangeToken", // of the system that was left behind
     "Mutation.refreshToken",
     "Mutation.logout",
+    // Whoever has forgotten the password, or was never signed in: the answer tells nothing, and the mailbox is what counts.
+    "Mutation.requestPasswordReset",
+    "Mutation.resetPassword",
+    "Mutation.requestEmailVerification",
+    "Mutation.verifyEmail",
 ];
 
 /// For everybody who is signed in: about themselves, whatever the input says. The input of these has a wrong password.
-const OWN: &[&str] = &["Mutation.changePassword", "Mutation.deleteAccount"];
+const OWN: &[&str] = &["Mutation.changePassword", "Mutation.deleteAccount", "Mutation.changeEmail"];
 
 /// What an auditor, who may not see users, sees of the user that an event is about.
 const SEEN_BY_AUDITORS: [&str; 7] = [

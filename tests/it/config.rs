@@ -135,6 +135,11 @@ fn what_makes_no_sense_is_refused_by_its_name() {
         ("passwords.memory_kib = 7", "passwords.memory_kib"),
         ("passwords.queue = 0", "passwords.queue"),
         ("registration.require_verification = true", "registration.require_verification"),
+        ("registration.domains = [\"com\"]", "registration.domains"),
+        ("registration.domains = [\"@example.com\"]", "registration.domains"),
+        ("links.reset_ttl = 0", "links.reset_ttl"),
+        ("links.confirm_ttl = 604801", "links.confirm_ttl"),
+        ("limits.mail_burst = 0", "limits.mail_burst"),
         ("graphql.explorer = 1", "graphql.explorer"),
         ("roles.support = [\"users:delete\"]", "roles.support"),
         ("roles.support = [\"users:read\", 7]", "roles.support"),
@@ -226,6 +231,7 @@ fn what_may_be_meant_is_mentioned() {
         ("graphql.explorer = true", "graphql.explorer"),
         ("graphql.introspection = true", "graphql.introspection"),
         ("limits.enabled = false", "limits.enabled"),
+        ("registration.domains = [\"example.com\"]", "registration.domains"),
     ] {
         let warnings = parse(file, &[]).unwrap().warnings();
         assert!(warnings.len() == 1 && warnings[0].starts_with(&format!("{key}: ")), "{file}: {warnings:?}");

@@ -1,21 +1,24 @@
 //! Tokens of a real Strapi, taken once for a session.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use aws_lc_rs::hmac;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use futures_util::future::join_all;
 use keywheel::{
+    app::{App, Surroundings},
     auth::housekeeping::Housekeeping,
     clock::Clock,
     config::{Config, Profile},
+    mail::SharedMailer,
 };
 use serde_json::{Value, json};
 
 use crate::support::{
     PASSWORD, SECRET, TestApp,
     client::Client,
-    hours,
+    config_with, hours,
+    mailbox::Mailbox,
     strapi::{PASSWORDS, Source, empty_app, import_strapi},
 };
 
@@ -375,4 +378,22 @@ async fn a_secret_that_others_can_find_out_is_refused() {
     }
     std::fs::remove_file(&file).unwrap();
     assert!(app.node(&settings, SECRET).await.is_err());
+}
+
+#[tokio::test]
+async fn whoever_has_to_verify_an_address_does_so_first() {
+    let (app, folder) = bridged("").await;
+    app.sql("UPDATE users SET email_verified = FALSE").await;
+    let settings = format!(
+        "registration.require_verification = true\nbridge.until = \"2026-12-24T00:00:00Z\"\nbridge.secret_file = \"{}\"\n",
+        folder.path().join("jwt-secret").display()
+    );
+    let mailer: SharedMailer = Arc::new(Mailbox::default());
+    let surroundings = Surroundings { mailer: Some(mailer), ..app.surroundings() };
+    let node = App::build(&config_with(app.database(), &settings, SECRET), surroundings).await.unwrap();
+    let client = Client::new(node.router().clone());
+    let input = json!({ "token": TOKEN });
+    assert_eq!(exchange_with(&client, input.clone()).await.unwrap_err(), "EMAIL_NOT_VERIFIED");
+    app.sql("UPDATE users SET email_verified = TRUE").await;
+    assert!(exchange_with(&client, input).await.is_ok(), "the token stayed good");
 }

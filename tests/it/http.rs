@@ -293,7 +293,7 @@ async fn production_shows_neither_explorer_nor_schema() {
 #[tokio::test]
 async fn a_database_that_is_broken_is_not_worth_waiting_for() {
     let app = TestApp::start().await;
-    app.sql("DROP TABLE refresh_sessions; DROP TABLE one_time_tokens; DROP TABLE users").await;
+    app.sql("DROP TABLE refresh_sessions; DROP TABLE one_time_tokens; DROP TABLE imported_users; DROP TABLE users").await;
     assert_eq!(app.client().login(ALICE, "BODY").await.unwrap_err(), "INTERNAL_SERVER_ERROR");
     assert_eq!(app.client().get("/readyz").await.status, 503);
 }

@@ -60,7 +60,7 @@ fn lines() -> Vec<Value> {
 #[tokio::test]
 async fn no_secret_is_ever_logged_not_even_at_trace_level() {
     keep_log();
-    let app = TestApp::start().await;
+    let app = TestApp::mailing("").await;
     let mut secrets = vec![SECRET.to_owned(), PASSWORD.to_owned()];
     let new_password = "a wholly different passphrase";
     let retry_key = "kZ3vXo9cQk2mXc7vP1a0Fg";
@@ -90,6 +90,7 @@ async fn no_secret_is_ever_logged_not_even_at_trace_level() {
     app.client().bearing(&format!("{}x", second.access)).query("{ me { id } }").await;
     secrets.extend(use_device_token(&app, new_password).await);
     secrets.extend(use_proofs(&app).await);
+    secrets.extend(use_letters(&app).await);
     client.query("{ auditEvents { nodes { action detail user { email } } } }").await.data();
     app.client().refresh(&format!("{}x", first.refresh)).await.unwrap_err();
     app.wait(seconds(60));
@@ -114,7 +115,10 @@ async fn no_secret_is_ever_logged_not_even_at_trace_level() {
             text.lines().find(|line| line.contains(piece)).unwrap()
         );
     }
-    assert!(!text.contains("kwr_") && !text.contains("kwd_") && !text.contains("eyJ"), "{text}");
+    assert!(
+        !text.contains("kwr_") && !text.contains("kwd_") && !text.contains("kwm_") && !text.contains("eyJ"),
+        "{text}"
+    );
     assert!(!text.contains("$argon2"), "{text}");
     assert!(!text.contains(ALICE), "nor who it was about");
 }
@@ -134,6 +138,30 @@ async fn use_device_token(app: &TestApp, password: &str) -> Vec<String> {
     }
     let rest = ["refreshToken", "accessToken"].map(|name| signed_in[name].as_str().unwrap().to_owned());
     [token, "guessed in vain 12".to_owned()].into_iter().chain(rest).collect()
+}
+
+/// Uses mailed tokens rightly and wrongly; returns what must not be seen.
+async fn use_letters(app: &TestApp) -> Vec<String> {
+    let password = "wanted by nobody else 7";
+    let carol = json!({ "email": "carol@example.com", "password": password });
+    app.client().register(carol).await.data();
+    let verify = app.letter().await.token;
+    let tokens = app.client().login_as("carol@example.com", password).await.unwrap();
+    app.client().bearing(&tokens.access).change_email("carol@example.org", password).await.data();
+    let change = app.letter().await.token;
+    app.client().ask_for_reset("carol@example.com").await.data();
+    let reset = app.letter().await.token;
+    for token in [&verify, &change, &reset] {
+        app.client().verify(&format!("{token}x")).await.code();
+        app.client().reset(&token.to_lowercase(), password).await.code();
+    }
+    app.client().reset(&reset, "short").await.code();
+    app.client().verify_with(json!({ "token": verify, "password": password })).await.data();
+    app.client().reset(&reset, "wanted by nobody else 8").await.data();
+    app.client().verify(&change).await.code();
+    let email = ["carol@example.com", "carol@example.org"].map(str::to_owned);
+    let typed = [password.to_owned(), "wanted by nobody else 8".to_owned()];
+    [verify, change, reset].into_iter().chain(typed).chain(email).collect()
 }
 
 /// Uses a bound session rightly and wrongly; returns what must not be seen.

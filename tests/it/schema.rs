@@ -66,6 +66,11 @@ async fn the_gate_knows_every_root_field() {
             line("logout", Access::Tolerant, true),
             line("revokeSessions", Access::Required, false),
             line("changePassword", Access::Required, true),
+            line("requestPasswordReset", Access::Public, true),
+            line("resetPassword", Access::Public, true),
+            line("requestEmailVerification", Access::Public, true),
+            line("verifyEmail", Access::Tolerant, true),
+            line("changeEmail", Access::Required, true),
             line("deleteAccount", Access::Required, true),
             line("updateUser", Access::Required, false),
         ]
@@ -74,13 +79,15 @@ async fn the_gate_knows_every_root_field() {
 
 #[tokio::test]
 async fn the_operations_that_clients_are_generated_from_work() {
-    let app = TestApp::start().await;
+    let app = TestApp::mailing("").await;
     let mut names = Vec::new();
-    for file in ["sign-in", "sessions"] {
+    for file in ["sign-in", "sessions", "recovery"] {
         let document = project_file(&format!("tests/operations/{file}.graphql"));
         let (fragment, operations) = document.split_once('\n').unwrap();
         for operation in operations.lines() {
             let tokens = app.sign_in(ALICE).await;
+            let mut letter: Vec<_> = app.posted().await.into_iter().map(|letter| letter.token).collect();
+            letter.retain(|token| !token.is_empty());
             let name = operation.split([' ', '(']).nth(1).unwrap();
             let spread = format!("...{}", fragment.split(' ').nth(1).unwrap());
             let used = if operation.contains(&spread) { fragment } else { "" };
@@ -89,6 +96,10 @@ async fn the_operations_that_clients_are_generated_from_work() {
                 "Register" => json!({ "email": "carol@example.com", "password": PASSWORD }),
                 "Refresh" => json!({ "refreshToken": tokens.refresh }),
                 "ChangePassword" => json!({ "currentPassword": PASSWORD, "newPassword": PASSWORD }),
+                "RequestPasswordReset" | "RequestEmailVerification" => json!({ "email": ALICE }),
+                "ResetPassword" => json!({ "token": letter.pop().unwrap(), "newPassword": PASSWORD }),
+                "VerifyEmail" => json!({ "token": letter.pop().unwrap() }),
+                "ChangeEmail" => json!({ "newEmail": "alice@example.org", "currentPassword": PASSWORD }),
                 _ => Value::Null,
             };
             let variables =
@@ -101,7 +112,7 @@ async fn the_operations_that_clients_are_generated_from_work() {
             names.push(name.to_owned());
         }
     }
-    assert_eq!(names.len(), 12, "{names:?}");
+    assert_eq!(names.len(), 17, "{names:?}");
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ pub(crate) mod database;
 pub(crate) mod dpop;
 pub(crate) mod instance;
 pub(crate) mod mailbox;
+pub(crate) mod mailed;
 pub(crate) mod process;
 pub(crate) mod proxy;
 pub(crate) mod remote;

@@ -24,6 +24,8 @@ pub struct AddressLimits {
     pub registrations: Rate,
     /// New accounts from one network.
     pub network_registrations: Rate,
+    /// Letters that one address asks for.
+    pub mail_requests: Rate,
     /// Tokens from one address that are none of ours, or of sessions that are over.
     pub bad_tokens: Rate,
     /// GraphQL requests from one address.
@@ -41,6 +43,7 @@ pub(super) struct Addresses {
     limits: AddressLimits,
     guesses: Buckets<IpNet>,
     registrations: Buckets<IpNet>,
+    mail_requests: Buckets<IpNet>,
     bad_tokens: Buckets<IpNet>,
     requests: Buckets<IpNet>,
     failures: Mutex<LruCache<IpNet, Failures>>,
@@ -58,6 +61,7 @@ impl Addresses {
             limits,
             guesses: Buckets::default(),
             registrations: Buckets::default(),
+            mail_requests: Buckets::default(),
             bad_tokens: Buckets::default(),
             requests: Buckets::default(),
             failures: Mutex::new(LruCache::new(MOST_SPRAYERS)),
@@ -75,6 +79,10 @@ impl Addresses {
     pub(super) fn registration(&self, address: IpAddr, now: i64) -> Result<(), Duration> {
         let (one, around) = (&self.limits.registrations, &self.limits.network_registrations);
         both(&self.registrations, address, (one, around), now)
+    }
+
+    pub(super) fn mail_request(&self, address: IpAddr, now: i64) -> Result<(), Duration> {
+        self.mail_requests.take(host(address), &self.limits.mail_requests, now)
     }
 
     pub(super) fn guess(&self, address: IpAddr, now: i64) -> Result<(), Duration> {

@@ -74,13 +74,10 @@ pub(in crate::graphql) fn hand_out_device_token(
 }
 
 /// Rounded: the milliseconds that the answer took do not make seven days a second less.
-fn whole_seconds(duration: std::time::Duration) -> i32 {
+pub(super) fn whole_seconds(duration: std::time::Duration) -> i32 {
     let rounded = duration.saturating_add(std::time::Duration::from_millis(500)).as_secs();
     i32::try_from(rounded).unwrap_or(i32::MAX)
 }
-
-/// There is no mail yet, so nobody can be asked to verify an address; the configuration refuses the setting.
-pub(in crate::graphql) const EMAIL_VERIFICATION_REQUIRED: bool = false;
 
 /// The result of `register`.
 #[derive(SimpleObject)]
