@@ -29,7 +29,8 @@ const WARM_UP: usize = 20;
 const KINDS: [&str; 2] = ["has an account", "has none"];
 /// The limits are asked, and let everything through.
 const LIMITS: &str = "limits.register_burst = 100000\nlimits.register_network_burst = 100000\n\
-    limits.mail_request_burst = 100000\nregistration.require_verification = true\n";
+    limits.mail_request_burst = 100000\nregistration.require_verification = true\n\
+    mail.smtp_url = \"smtp://127.0.0.1\"\nmail.from = \"auth@example.com\"\n";
 
 /// Has sent every message before it was asked to.
 struct Sent;

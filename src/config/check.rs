@@ -68,6 +68,11 @@ impl Raw {
             given: Vec::new(),
         };
         if !dev {
+            // `dev` keeps what it sends for whoever develops.
+            if config.registration.require_verification && config.mail.smtp.is_none() {
+                let why = "needs mail: set mail.smtp_url";
+                return Err(ConfigError::invalid("registration.require_verification", &why));
+            }
             exposure::check_clear_text(&config)?;
         }
         Ok(config)

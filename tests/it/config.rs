@@ -134,6 +134,7 @@ fn what_makes_no_sense_is_refused_by_its_name() {
         ("passwords.min_length = 7", "passwords.min_length"),
         ("passwords.memory_kib = 7", "passwords.memory_kib"),
         ("passwords.queue = 0", "passwords.queue"),
+        ("registration.require_verification = true", "registration.require_verification"),
         ("registration.domains = [\"com\"]", "registration.domains"),
         ("registration.domains = [\"@example.com\"]", "registration.domains"),
         ("links.reset_ttl = 0", "links.reset_ttl"),
