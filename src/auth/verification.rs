@@ -117,6 +117,7 @@ impl Auth {
             (Purpose::Register, None, Some(wanted)) => self.make_account(token, wanted, request).await,
             (Purpose::VerifyEmail, Some(user), None) => self.note_verified(token, user, request).await,
             (Purpose::ChangeEmail, Some(user), None) => {
+                self.require_password_of(user, request).await?;
                 email_change::complete(self, token, user, request.caller, &request.origin).await
             }
             (
@@ -186,6 +187,14 @@ impl Auth {
         }
     }
 
+    /// The account may be a stranger's, with the address of whoever opens the letter; or the letter went to a stranger.
+    async fn require_password_of(&self, id: UserId, request: &Verify<'_>) -> Result<(), AuthError> {
+        let Some(password) = request.password else { return Ok(()) };
+        let credential = users::find_credential_by_id(self.store(), id).await?;
+        let hash = credential.ok_or(AuthError::EmailTokenInvalid)?.password_hash;
+        self.require_password(password, &hash, &request.origin).await
+    }
+
     /// A pending registration reserves no username. Without the one that was asked for, there is an account all the same.
     async fn if_free(&self, username: Option<Username>) -> Result<Option<Username>, AuthError> {
         let Some(name) = username else { return Ok(None) };
@@ -199,11 +208,7 @@ impl Auth {
         id: UserId,
         request: &Verify<'_>,
     ) -> Result<User, AuthError> {
-        if let Some(password) = request.password {
-            let credential = users::find_credential_by_id(self.store(), id).await?;
-            let hash = credential.ok_or(AuthError::EmailTokenInvalid)?.password_hash;
-            self.require_password(password, &hash, &request.origin).await?;
-        }
+        self.require_password_of(id, request).await?;
         let (token, origin) = (&token, &request.origin);
         self.journal()
             .transaction(|tx, notes| async move {
