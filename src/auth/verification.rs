@@ -4,7 +4,7 @@ use secrecy::SecretString;
 use tokio::time::Instant;
 
 use super::{
-    Auth, Caller, email_change,
+    Auth, Caller, accounts, email_change,
     error::{AuthError, Fault},
     limits::Mailing,
     mailed::{self, EmailSent},
@@ -72,6 +72,7 @@ impl Auth {
         let identifier = Identifier::Email(email.clone());
         let owner = users::find_credential(self.store(), &identifier).await?.map(|found| found.user);
         if owner.is_none()
+            && self.takes_registration_of(&email)
             && let Some(wanted) =
                 one_time::latest_registration(self.store(), &email, self.clock().now()).await?
         {
@@ -136,6 +137,9 @@ impl Auth {
         wanted: Wanted,
         request: &Verify<'_>,
     ) -> Result<User, AuthError> {
+        if !self.takes_registration_of(&token.email) {
+            return Err(AuthError::EmailTokenInvalid);
+        }
         if let Some(password) = request.password {
             self.require_password(password, &wanted.password_hash, &request.origin).await?;
         }
@@ -166,6 +170,11 @@ impl Auth {
             })
             .await?;
         Ok(user)
+    }
+
+    /// The operator may have closed registration since, or named other domains.
+    fn takes_registration_of(&self, email: &EmailAddress) -> bool {
+        self.settings.registration_open && accounts::may_have(email, &self.settings.registration_domains)
     }
 
     /// Somebody may have opened the letter of a stranger's registration: their own password tells.
