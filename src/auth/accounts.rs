@@ -181,10 +181,15 @@ pub async fn find_named(store: &Store, name: &str) -> Result<Option<User>, Store
 /// An address that somebody chooses, as typed.
 pub(super) fn parse_email(typed: &str, domains: &[DomainRule]) -> Result<EmailAddress, Invalid> {
     let email: EmailAddress = typed.parse()?;
-    if domains.is_empty() || domains.iter().any(|rule| rule.allows(&email)) {
+    if may_have(&email, domains) {
         return Ok(email);
     }
     Err(Invalid::new("DOMAIN_NOT_ALLOWED", "Addresses of this domain cannot be used here."))
+}
+
+/// Whether people may have an account with an address, when there are `domains` that it must be of.
+pub(super) fn may_have(email: &EmailAddress, domains: &[DomainRule]) -> bool {
+    domains.is_empty() || domains.iter().any(|rule| rule.allows(email))
 }
 
 /// Stores an account; the unique indexes decide whether its names are free.

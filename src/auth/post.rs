@@ -33,7 +33,7 @@ use crate::{
 };
 
 /// Longer than a message may take, so that nobody else begins meanwhile.
-const LEASE: Duration = Duration::from_mins(1);
+const LEASE: Duration = Duration::from_mins(2);
 /// Before the second try; twice as long before each that follows.
 const FIRST_PAUSE: Duration = Duration::from_secs(15);
 const LONGEST_PAUSE: Duration = Duration::from_hours(1);
@@ -120,7 +120,7 @@ impl Post {
         Ok(count)
     }
 
-    /// Takes letters that are due, at most `limit`: for a minute they are this node's.
+    /// Takes letters that are due, at most `limit`: for two minutes they are this node's.
     ///
     /// # Errors
     /// When the database cannot answer.

@@ -4,7 +4,7 @@ use secrecy::SecretString;
 use tokio::time::Instant;
 
 use super::{
-    Auth, Caller, email_change,
+    Auth, Caller, accounts, email_change,
     error::{AuthError, Fault},
     limits::Mailing,
     mailed::{self, EmailSent},
@@ -72,6 +72,7 @@ impl Auth {
         let identifier = Identifier::Email(email.clone());
         let owner = users::find_credential(self.store(), &identifier).await?.map(|found| found.user);
         if owner.is_none()
+            && self.takes_registration_of(&email)
             && let Some(wanted) =
                 one_time::latest_registration(self.store(), &email, self.clock().now()).await?
         {
@@ -117,6 +118,7 @@ impl Auth {
             (Purpose::Register, None, Some(wanted)) => self.make_account(token, wanted, request).await,
             (Purpose::VerifyEmail, Some(user), None) => self.note_verified(token, user, request).await,
             (Purpose::ChangeEmail, Some(user), None) => {
+                self.require_password_of(user, request).await?;
                 email_change::complete(self, token, user, request.caller, &request.origin).await
             }
             (
@@ -135,6 +137,9 @@ impl Auth {
         wanted: Wanted,
         request: &Verify<'_>,
     ) -> Result<User, AuthError> {
+        if !self.takes_registration_of(&token.email) {
+            return Err(AuthError::EmailTokenInvalid);
+        }
         if let Some(password) = request.password {
             self.require_password(password, &wanted.password_hash, &request.origin).await?;
         }
@@ -167,6 +172,11 @@ impl Auth {
         Ok(user)
     }
 
+    /// The operator may have closed registration since, or named other domains.
+    fn takes_registration_of(&self, email: &EmailAddress) -> bool {
+        self.settings.registration_open && accounts::may_have(email, &self.settings.registration_domains)
+    }
+
     /// Somebody may have opened the letter of a stranger's registration: their own password tells.
     async fn require_password(
         &self,
@@ -186,6 +196,14 @@ impl Auth {
         }
     }
 
+    /// The account may be a stranger's, with the address of whoever opens the letter; or the letter went to a stranger.
+    async fn require_password_of(&self, id: UserId, request: &Verify<'_>) -> Result<(), AuthError> {
+        let Some(password) = request.password else { return Ok(()) };
+        let credential = users::find_credential_by_id(self.store(), id).await?;
+        let hash = credential.ok_or(AuthError::EmailTokenInvalid)?.password_hash;
+        self.require_password(password, &hash, &request.origin).await
+    }
+
     /// A pending registration reserves no username. Without the one that was asked for, there is an account all the same.
     async fn if_free(&self, username: Option<Username>) -> Result<Option<Username>, AuthError> {
         let Some(name) = username else { return Ok(None) };
@@ -199,11 +217,7 @@ impl Auth {
         id: UserId,
         request: &Verify<'_>,
     ) -> Result<User, AuthError> {
-        if let Some(password) = request.password {
-            let credential = users::find_credential_by_id(self.store(), id).await?;
-            let hash = credential.ok_or(AuthError::EmailTokenInvalid)?.password_hash;
-            self.require_password(password, &hash, &request.origin).await?;
-        }
+        self.require_password_of(id, request).await?;
         let (token, origin) = (&token, &request.origin);
         self.journal()
             .transaction(|tx, notes| async move {

@@ -70,6 +70,8 @@ fn smtp(url: &SecretString) -> Result<Smtp, ConfigError> {
                  are written as %3A %2F %3F %23 %40 %25";
     let url = Url::parse(url.expose_secret()).map_err(|_| invalid(shape))?;
     let host = url.host_str().filter(|host| !host.is_empty()).ok_or_else(|| invalid(shape))?;
+    // In a URL an IPv6 address has brackets, and nowhere else.
+    let host = host.trim_matches(['[', ']']);
     let known_path = matches!(url.path(), "" | "/") && url.fragment().is_none();
     let options: Vec<_> = url.query_pairs().collect();
     let asked = match options.as_slice() {
@@ -109,7 +111,8 @@ fn smtp(url: &SecretString) -> Result<Smtp, ConfigError> {
 
 /// Names too: those below `localhost` never leave the machine (RFC 6761 §6.3).
 fn is_loopback_host(host: &str) -> bool {
-    Host::parse(host).is_ok_and(|host| is_loopback(Some(host)))
+    let host = host.parse().map_or_else(|_| Host::parse(host), |address| Ok(Host::Ipv6(address)));
+    host.is_ok_and(|host| is_loopback(Some(host)))
 }
 
 impl Mail {
@@ -169,6 +172,8 @@ mod tests {
             ("smtp://relay.example?tls=none", (relay(), 25, Clear, None)),
             ("smtp://localhost:1025", (local(), 1025, Clear, None)),
             ("smtp://me%40x:p%3Aw@localhost", (local(), 25, Clear, login())),
+            ("smtp://[::1]:1025", ("::1".to_owned(), 1025, Clear, None)),
+            ("smtp://[2001:db8::25]", ("2001:db8::25".to_owned(), 587, StartTls, None)),
             ("smtp://localhost?tls=starttls", (local(), 587, StartTls, None)),
         ] {
             assert_eq!(read(url), Ok(expected), "{url}");

@@ -21,10 +21,11 @@ use thiserror::Error;
 use super::{MAX_SUBJECT_CHARS, MailError, Mailer, Message, Sending, one_line};
 use crate::domain::{email::EmailAddress, mailbox::Mailbox};
 
-/// For one command and its answer.
-const COMMAND_TIMEOUT: Duration = Duration::from_secs(15);
-/// For a whole message, whatever the server takes its time with.
-pub const SEND_TIMEOUT: Duration = Duration::from_secs(30);
+/// Until the server takes the connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+/// For a whole message. A server that looks for viruses before it answers takes its time, and whoever does not wait for the
+/// answer sends the message again although it has arrived (RFC 5321 §4.5.3.2.6).
+const SEND_TIMEOUT: Duration = Duration::from_secs(100);
 /// A connection that was not used for this long is closed.
 const IDLE: Duration = Duration::from_secs(30);
 
@@ -100,7 +101,7 @@ impl SmtpMailer {
         let mut builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(settings.host)
             .port(settings.port)
             .tls(tls)
-            .timeout(Some(COMMAND_TIMEOUT))
+            .timeout(Some(CONNECT_TIMEOUT))
             .hello_name(ClientId::Domain(letterhead.host.clone()))
             .pool_config(PoolConfig::new().max_size(settings.connections).idle_timeout(IDLE));
         if let Some((user, password)) = settings.credentials {

@@ -221,6 +221,8 @@ fn dev_needs_nothing_and_keeps_what_it_made() {
     let (server, second) = start();
     assert_eq!(first, second, "the same demo account as before");
     assert_eq!(server.terminate(), 0);
+    let demo = succeeds(&folder, &["user", "show", "demo@example.com"]);
+    assert!(demo.contains("(verified)"), "it signs in whatever is required: {demo}");
 }
 
 fn mode(path: &Path) -> u32 {

@@ -102,6 +102,19 @@ async fn it_needs_the_password_and_a_recent_sign_in() {
     assert!(app.posted().await.is_empty());
 }
 
+/// The address was mistyped: its owner is somebody else, who has the letter and not the password.
+#[tokio::test]
+async fn a_page_that_asks_for_the_password_moves_no_account_to_a_stranger() {
+    let app = TestApp::mailing("").await;
+    let here = app.sign_in(ALICE).await;
+    let token = ask(&app, &here, NEW).await;
+    let with = |password: &str| json!({ "token": token, "password": password });
+    assert_eq!(app.client().verify_with(with("not her password")).await.code(), "INVALID_CREDENTIALS");
+    assert_eq!(email(&app, &here).await, (json!(ALICE), json!(false)));
+    app.client().verify_with(with(PASSWORD)).await.data();
+    assert!(app.client().login(NEW, "BODY").await.is_ok());
+}
+
 #[tokio::test]
 async fn whether_the_new_address_is_taken_is_told_to_its_owner_only() {
     let app = TestApp::mailing("").await;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures_util::future::join_all;
 use keywheel::{
     crypto::mail_token::MailTokens,
     domain::{
@@ -69,6 +70,23 @@ async fn a_token_is_good_for_one_purpose() {
         app.client().verify(good).await.data();
     }
     app.client().reset(&reset, NEW_PASSWORD).await.data();
+}
+
+#[tokio::test]
+async fn of_twenty_who_bring_the_same_token_one_is_served() {
+    let app = verifying("").await;
+    let [_, verify, change, _] = one_of_each(&app).await;
+    for token in [verify, change] {
+        let calls = (0..20).map(|_| {
+            let (client, token) = (app.client(), token.clone());
+            tokio::spawn(async move { client.verify(&token).await })
+        });
+        let replies = join_all(calls).await.into_iter().map(Result::unwrap);
+        let (refused, served): (Vec<_>, Vec<_>) =
+            replies.partition(|reply| reply.json().get("errors").is_some());
+        assert!(refused.iter().all(|reply| reply.code() == "EMAIL_TOKEN_INVALID"));
+        assert_eq!(served.len(), 1);
+    }
 }
 
 #[tokio::test]

@@ -348,6 +348,22 @@ async fn closed_is_closed_and_verification_needs_mail() {
     assert!(format!("{error:#}").starts_with("registration.require_verification: needs mail"), "{error:#}");
 }
 
+/// Nor does anybody keep a way in by having the letter sent again and again.
+#[tokio::test]
+async fn what_was_asked_for_before_registration_was_closed_is_closed_too() {
+    for closed in ["registration.open = false\n", "registration.domains = [\"example.org\"]\n"] {
+        let app = TestApp::mailing(VERIFYING).await;
+        register(&app, CAROL, PASSWORD, None).await.data();
+        let token = app.letter().await.token;
+        let app = app.restart_with(&format!("{VERIFYING}{closed}")).await.unwrap();
+        assert_eq!(app.client().verify(&token).await.code(), "EMAIL_TOKEN_INVALID", "{closed}");
+        app.client().ask_for_verification(CAROL).await.data();
+        assert!(app.posted().await.is_empty(), "{closed}");
+        let app = app.restart_with(VERIFYING).await.unwrap();
+        app.client().verify(&token).await.data();
+    }
+}
+
 #[tokio::test]
 async fn without_mail_nobody_is_told_that_there_is_some() {
     let app = TestApp::start().await;

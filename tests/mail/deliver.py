@@ -180,7 +180,7 @@ def killed():
         until(lambda: mail.offered)
         server.kill()
         server.start()
-        message = arrives(mail, 90)
+        message = arrives(mail, 150)
         assert message["message-id"].encode() in mail.offered[0].content
         server.terminate()
 
@@ -195,6 +195,17 @@ def stopped():
         server.start()
         arrives(mail)
         server.terminate()
+
+
+def thorough():
+    """A server that looks at a message for long before it takes it gets it once."""
+    with MailServer(slow=45) as mail:
+        server = keywheel("thorough", f"smtp://127.0.0.1:{mail.port}")
+        server.steal("alice@example.com")
+        server.hears("a letter was sent", 90)
+        assert len(mail.offered) == 1
+        server.terminate()
+        quiet(server, "alice@example.com")
 
 
 def slow():
@@ -220,7 +231,7 @@ def run(test):
 
 
 TESTS = [
-    plain, starttls, wrapped, untrusted, downgraded, wrong_password, later, refused, down, killed, stopped, slow,
+    plain, starttls, wrapped, untrusted, downgraded, wrong_password, later, refused, down, killed, stopped, thorough, slow,
 ]
 TESTS = [test for test in TESTS if not CHOSEN or test.__name__ in CHOSEN]
 with ThreadPoolExecutor(len(TESTS)) as pool:

@@ -79,25 +79,39 @@ try {
   }
 
   let visited = await visit(`/verify-email#token=${TOKEN}`, (count) =>
-    [null, refusal("RATE_LIMITED", { retryAfter: 7 }), { data: { verifyEmail: { user: { id: "usr_x" } } } }][count - 1],
+    [null, refusal("RATE_LIMITED", { retryAfter: 7 }), refusal("INVALID_CREDENTIALS"), { data: { verifyEmail: { user: { id: "usr_x" } } } }][count - 1],
   );
   let { page, seen } = visited;
   check("opening the link changes nothing", seen.sent.length === 0, `${seen.sent.length} sent`);
   check("the address bar is clean at once", page.url() === new URL("/verify-email", base).href, page.url());
   await page.locator("button").click();
+  check("without the password nothing is sent", seen.sent.length === 0);
+  check("password managers know which", (await page.locator("#password").getAttribute("autocomplete")) === "current-password");
+  await page.locator("#password").fill("correct horse battery staple");
+  await page.locator("button").click();
   await page.getByText("cannot be reached").waitFor();
   await page.locator("button").click();
   await page.getByText("Wait 7 seconds").waitFor();
   await page.locator("button").click();
+  await page.getByText("not the password").waitFor();
+  await page.locator("button").click();
   await page.getByText("is confirmed").waitFor();
-  check("after faults and limits it goes on", seen.sent.length === 3);
+  check("after faults, limits and a wrong password it goes on", seen.sent.length === 4);
+  check("a stranger's registration is not confirmed", seen.sent.every((it) => it.variables.input.password.startsWith("correct")));
   check("it sends the token in the body", seen.sent.every((it) => it.variables.input.token === TOKEN));
   check("and no cookie", seen.sent.every((it) => !it.headers.cookie));
   check("there is nothing left to click", (await page.locator("button").count()) === 0);
   await tidy("verify", page, seen);
   await visited.close();
 
+  visited = await visit("/verify-email", () => null);
+  await visited.page.goto(new URL(`/verify-email#token=${TOKEN}`, base).href);
+  await visited.page.locator("button").waitFor({ timeout: 5000 });
+  check("the whole link, put into the page that lacked it, is taken", visited.page.url() === new URL("/verify-email", base).href);
+  await visited.close();
+
   visited = await visit(`/verify-email#token=${TOKEN}`, () => refusal("EMAIL_TOKEN_INVALID"));
+  await visited.page.locator("#password").fill("correct horse battery staple");
   await visited.page.locator("button").click();
   await visited.page.getByText("has been used, or is too old").waitFor();
   check("a link that is over says so", (await visited.page.locator("button").count()) === 0);

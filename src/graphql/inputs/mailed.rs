@@ -29,9 +29,8 @@ pub(in crate::graphql) struct RequestEmailVerificationInput {
 pub(in crate::graphql) struct VerifyEmailInput {
     #[graphql(secret)]
     pub(in crate::graphql) token: SecretString,
-    /// The password that was chosen, from whoever has registered. When it is another, the answer is `INVALID_CREDENTIALS` and nothing
-    /// is verified or made, so that nobody confirms what a stranger did with their address. Ignored when an account moves to a
-    /// new address: its password was asked for before.
+    /// The password that was chosen, from whoever has registered, or that of the account. When it is another, the answer is
+    /// `INVALID_CREDENTIALS` and nothing is verified, made or moved, so that nobody confirms what a stranger did with their address.
     #[graphql(secret)]
     pub(in crate::graphql) password: Option<SecretString>,
 }

@@ -5,6 +5,9 @@ const ENDPOINT = new URL("graphql", location.href);
 
 const status = document.querySelector("[role=status]");
 
+// Another link, put into the address bar of a page that is open, would load nothing.
+addEventListener("hashchange", () => location.reload());
+
 /** The token of the link. From now on neither the address bar nor the history has it. */
 export function takeToken() {
   const token = new URLSearchParams(location.hash.slice(1)).get("token");
@@ -43,6 +46,10 @@ function describe({ code, retryAfter, fields }) {
   switch (code) {
     case "EMAIL_TOKEN_INVALID":
       return { text: "This link has been used, or is too old. Ask for a new message.", over: true };
+    case "INVALID_CREDENTIALS":
+      return { text: "That is not the password that was chosen with this address. Nothing was changed." };
+    case "ACCOUNT_BLOCKED":
+      return { text: "This account is blocked. Nothing was changed." };
     case "BAD_USER_INPUT":
       return { text: (fields ?? []).map((field) => field.message).join(" ") || "That cannot be used." };
     case "RATE_LIMITED":
@@ -62,5 +69,12 @@ export function onSubmit(form, work) {
     const over = await work();
     button.disabled = false;
     if (over) form.remove();
+  });
+}
+
+/** Lets people look at the password that they type. */
+export function showOnRequest(password, box) {
+  box.addEventListener("change", () => {
+    password.type = box.checked ? "text" : "password";
   });
 }

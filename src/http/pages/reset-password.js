@@ -1,4 +1,4 @@
-import { onSubmit, say, sayIncomplete, send, takeToken } from "./page.js";
+import { onSubmit, say, sayIncomplete, send, showOnRequest, takeToken } from "./page.js";
 
 const RESET = "mutation ResetPassword($input: ResetPasswordInput!) { resetPassword(input: $input) { user { id } } }";
 const SETTINGS = "query Settings { settings { passwordMinLength } }";
@@ -17,10 +17,7 @@ async function showLength() {
 if (token) {
   form.hidden = false;
   showLength();
-  const show = document.querySelector("#show");
-  show.addEventListener("change", () => {
-    password.type = show.checked ? "text" : "password";
-  });
+  showOnRequest(password, document.querySelector("#show"));
   onSubmit(form, async () => {
     const { problem } = await send(RESET, { input: { token, newPassword: password.value } });
     if (problem) {

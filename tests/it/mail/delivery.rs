@@ -67,7 +67,7 @@ async fn one_node_sends_a_letter_and_another_after_a_crash() {
     assert_eq!(other.deliver_due().await.unwrap(), 0, "it is taken");
     // The first is never heard of again.
     drop(taken);
-    app.wait(seconds(61));
+    app.wait(seconds(121));
     assert_eq!((other.deliver_due().await.unwrap(), post.deliver_due().await.unwrap()), (1, 0));
     let first = only(app.mailbox().empty());
     assert!(first.id.to_string().starts_with("ltr_"));
