@@ -15,7 +15,9 @@ use super::{
     },
     sources::Secrets,
 };
-use crate::domain::{algorithm::SigningAlgorithm, email::DomainRule, session::Delivery, throttle::Rate};
+use crate::domain::{
+    algorithm::SigningAlgorithm, email::DomainRule, password::MOST_COSTLY, session::Delivery, throttle::Rate,
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_hours(1);
@@ -213,12 +215,13 @@ impl RawSessions {
 
 impl RawPasswords {
     fn check(self) -> Result<Passwords, ConfigError> {
-        let parallelism = within("passwords.parallelism", self.parallelism, 1..=16)?;
+        let (memory, iterations, lanes) = MOST_COSTLY;
+        let parallelism = within("passwords.parallelism", self.parallelism, 1..=lanes)?;
         let deadline = Duration::from_millis(self.deadline_ms);
         Ok(Passwords {
             min_length: within("passwords.min_length", self.min_length, 8..=64)?,
-            memory_kib: within("passwords.memory_kib", self.memory_kib, 8 * parallelism..=1 << 20)?,
-            iterations: within("passwords.iterations", self.iterations, 1..=100)?,
+            memory_kib: within("passwords.memory_kib", self.memory_kib, 8 * parallelism..=memory)?,
+            iterations: within("passwords.iterations", self.iterations, 1..=iterations)?,
             parallelism,
             workers: within("passwords.workers", self.workers, 0..=256)?,
             queue: within("passwords.queue", self.queue, 1..=10_000)?,
