@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-pub use self::exposure::is_exposed;
+pub use self::{check::check_database_url, exposure::is_exposed};
 use ipnet::IpNet;
 use secrecy::SecretString;
 use thiserror::Error;

@@ -18,7 +18,10 @@ use hyper_util::{
 };
 use keywheel::{
     app::{self, App, Surroundings},
-    auth::accounts::NewAccount,
+    auth::{
+        accounts::NewAccount,
+        administration::{By, Change},
+    },
     config::{Config, Profile},
     crypto::entropy::{OsEntropy, random},
     domain::origin::Origin,
@@ -65,7 +68,9 @@ impl Served {
             };
             let user = app.auth().accounts().create(new).await?;
             if blocked.contains(email) {
-                app.auth().accounts().block(user.id, &Origin::server()).await?;
+                let block = Change { blocked: Some(true), roles: None };
+                let by = By::Operator { even_last_admin: false };
+                app.auth().accounts().change(user.id, &block, by, &Origin::server()).await?;
             }
         }
         let listener = TcpListener::bind("127.0.0.1:0").await?;

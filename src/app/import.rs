@@ -2,10 +2,11 @@
 
 mod json_lines;
 
-use std::{collections::BTreeMap, io::BufRead, path::Path};
+use std::{collections::BTreeMap, io::BufRead};
 
 use anyhow::Context;
 use secrecy::{ExposeSecret, SecretString};
+use url::Url;
 
 pub use crate::auth::import::{Counts, Finding, ImportSettings};
 
@@ -13,7 +14,8 @@ use self::json_lines::Lines;
 use super::{Surroundings, accounts, maintenance};
 use crate::{
     auth::import::{Importer, SourceUser},
-    config::Config,
+    config::{Config, check_database_url},
+    domain::permission::check_role,
     store::strapi::{Strapi, StrapiUser},
 };
 
@@ -51,7 +53,7 @@ pub async fn strapi(
     from: &SecretString,
     mut tell: impl FnMut(Progress<'_>),
 ) -> anyhow::Result<Counts> {
-    let source = Strapi::open(&address(from)).await.context("--from")?;
+    let source = Strapi::open(&address(from).context("--from")?).await.context("--from")?;
     let (of, roles) = (source.count().await?, source.roles().await?.into_iter().collect());
     let mut importer = begin(config, surroundings, reading).await?;
     let mut after = i64::MIN;
@@ -134,10 +136,36 @@ fn from_strapi(user: StrapiUser, roles: &BTreeMap<i64, String>) -> SourceUser {
 }
 
 /// Strapi's own configuration names the file of SQLite by its path.
-fn address(from: &SecretString) -> SecretString {
+fn address(from: &SecretString) -> anyhow::Result<SecretString> {
     let text = from.expose_secret();
     if text.contains("://") {
-        return from.clone();
+        check_database_url(text).map_err(anyhow::Error::msg)?;
+        return Ok(from.clone());
     }
-    format!("sqlite://{}", Path::new(text).display()).into()
+    let path = std::path::absolute(text)?;
+    let file = Url::from_file_path(path).ok().context("is not the path of a file")?;
+    Ok(format!("sqlite://{}", file.path()).into())
+}
+
+/// The name of a system that accounts come from, as it was typed.
+///
+/// # Errors
+/// When it is none.
+pub fn source_name(typed: &str) -> Result<String, &'static str> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    if typed.is_empty() || typed.len() > 64 || !typed.chars().all(fits) {
+        return Err("a name has 1 to 64 letters (a to z), digits, dots, underscores or dashes");
+    }
+    Ok(typed.to_owned())
+}
+
+/// What a role is called there and here, as it was typed: `OLD=NEW`, or `OLD=` for one that is left behind.
+///
+/// # Errors
+/// When it is not in that form, or the new name is none of a role.
+pub fn renamed_role(typed: &str) -> Result<(String, Option<String>), String> {
+    let (old, new) = typed.split_once('=').ok_or("must be OLD=NEW")?;
+    let new = (!new.is_empty()).then_some(new);
+    new.map_or(Ok(()), check_role).map_err(|why| why.message)?;
+    Ok((old.to_owned(), new.map(str::to_owned)))
 }

@@ -144,24 +144,6 @@ impl Accounts {
             .await
     }
 
-    /// Blocks an account and ends its sessions, by an operator's hand. Not that of the last administrator.
-    ///
-    /// # Errors
-    /// As [`update`].
-    pub async fn block(&self, id: UserId, origin: &Origin) -> Result<Vec<Session>, AuthError> {
-        let change = Change { blocked: Some(true), roles: None };
-        Ok(self.change(id, &change, By::Operator { even_last_admin: false }, origin).await?.ended)
-    }
-
-    /// Lets a blocked account be used again, by an operator's hand. Its old sessions stay ended.
-    ///
-    /// # Errors
-    /// As [`update`].
-    pub async fn unblock(&self, id: UserId, origin: &Origin) -> Result<(), AuthError> {
-        let change = Change { blocked: Some(false), roles: None };
-        self.change(id, &change, By::Operator { even_last_admin: false }, origin).await.map(drop)
-    }
-
     /// Ends every session of a user, by an operator's hand.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 use super::{
     Auth, SignedIn, Start,
     error::{AuthError, Fault},
-    import::EPOCH_AT_IMPORT,
+    import::{EPOCH_AT_IMPORT, source_id},
 };
 use crate::{
     crypto::foreign_token::{ForeignToken, ForeignTokens},
@@ -47,25 +47,22 @@ pub struct Exchange {
 /// every token that is not taken, whatever the reason: then the user has to sign in. [`Fault::Contended`] when the account
 /// changed meanwhile.
 pub async fn exchange(auth: &Auth, request: Exchange) -> Result<SignedIn, AuthError> {
-    let address = request.start.device.ip;
-    let outcome = take_over(auth, request).await;
-    if matches!(outcome, Err(AuthError::RefreshTokenInvalid)) {
-        auth.limits.bad_token(address)?;
-    }
-    outcome
-}
-
-async fn take_over(auth: &Auth, request: Exchange) -> Result<SignedIn, AuthError> {
     let now = auth.clock().now();
     let bridge = auth.bridge.as_ref().filter(|bridge| now < bridge.until).ok_or(AuthError::Forbidden)?;
-    // Garbage ends here, before the database hears of it.
-    let token = bridge.tokens.open(&request.token, now).ok_or(AuthError::RefreshTokenInvalid)?;
     let Start { delivery, device, proof, replaced_cookie } = request.start;
     let origin = Origin::from(&device);
-    let user = auth.user_of(bridge, &token).await?;
+    // Garbage ends here, before the database hears of it.
+    let token = bridge.tokens.open(&request.token, now);
+    let user = match &token {
+        Some(token) => auth.user_of(bridge, token).await?,
+        None => None,
+    };
+    let Some((token, user)) = token.zip(user) else {
+        auth.limits.bad_token(origin.address)?;
+        return Err(AuthError::RefreshTokenInvalid);
+    };
     if let Err(why) = auth.admit_from_bridge(&user) {
-        auth.note_refused_exchange(&user, &why, &origin).await?;
-        return Err(why.into());
+        return Err(auth.refuse_exchange(&user, why, &origin).await);
     }
     // The token stays good for when the address was verified.
     auth.may_sign_in(&user)?;
@@ -89,7 +86,7 @@ async fn take_over(auth: &Auth, request: Exchange) -> Result<SignedIn, AuthError
         })
         .await;
     if matches!(outcome, Err(AuthError::RefreshTokenInvalid)) {
-        auth.note_refused_exchange(&user, &Refusal::Spent, origin).await?;
+        return Err(auth.refuse_exchange(&user, Refusal::Spent, origin).await);
     }
     outcome?;
 
@@ -124,26 +121,34 @@ impl Auth {
         Ok(())
     }
 
-    async fn user_of(&self, bridge: &Bridge, token: &ForeignToken) -> Result<User, AuthError> {
-        let known = imports::find(self.store(), &bridge.source, &token.user).await?;
-        let id = known.and_then(|known| known.user_id).ok_or(AuthError::RefreshTokenInvalid)?;
-        users::find(self.store(), id).await?.ok_or(AuthError::RefreshTokenInvalid)
+    async fn user_of(&self, bridge: &Bridge, token: &ForeignToken) -> Result<Option<User>, AuthError> {
+        let Some(id) = source_id(&token.user) else { return Ok(None) };
+        let known = imports::find(self.store(), &bridge.source, &id).await?;
+        match known.and_then(|known| known.user_id) {
+            Some(id) => Ok(users::find(self.store(), id).await?),
+            None => Ok(None),
+        }
     }
 
-    async fn note_refused_exchange(
-        &self,
-        user: &User,
-        why: &Refusal,
-        origin: &Origin,
-    ) -> Result<(), AuthError> {
-        let why = match why {
-            Refusal::Blocked => "the account is blocked",
-            Refusal::SignedOut => "the password was changed, or the sessions were ended",
-            Refusal::Power => "the account has power",
-            Refusal::Spent => "the token was used before",
+    /// Counts it first: whoever shows one old token over and over must not fill the audit with it.
+    async fn refuse_exchange(&self, user: &User, why: Refusal, origin: &Origin) -> AuthError {
+        let noted = async {
+            self.limits.bad_token(origin.address)?;
+            let refused = Fact::new(Action::TokenExchangeRefused, origin).of(user.id).detailed(why.reason());
+            Ok::<_, AuthError>(self.journal().write(refused).await?)
         };
-        let fact = Fact::new(Action::TokenExchangeRefused, origin).of(user.id).detailed(why);
-        Ok(self.journal().write(fact).await?)
+        noted.await.err().unwrap_or_else(|| why.into())
+    }
+}
+
+impl Refusal {
+    fn reason(self) -> &'static str {
+        match self {
+            Self::Blocked => "the account is blocked",
+            Self::SignedOut => "the password was changed, or the sessions were ended",
+            Self::Power => "the account has power",
+            Self::Spent => "the token was used before",
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, HashSet};
 use secrecy::SecretString;
 use time::OffsetDateTime;
 
+pub(super) use self::prepare::source_id;
 use self::prepare::{Prepared, Preparing};
 use super::{accounts::Accounts, error::AuthError};
 use crate::{

@@ -1,14 +1,13 @@
 //! `import …`.
 
 use std::{
-    collections::BTreeMap,
     fs::File,
     io::{self, BufRead, BufReader},
     path::PathBuf,
     process::ExitCode,
 };
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::{Args, Subcommand};
 use secrecy::SecretString;
 use serde_json::json;
@@ -58,23 +57,23 @@ pub(super) struct Options {
     #[arg(long)]
     json: bool,
     /// The name of the system that the accounts come from, when there is more than one of its kind
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = import::source_name)]
     source: Option<String>,
     /// A role there and what it is called here, such as editor=writer; without a name behind the = it is left behind
-    #[arg(long = "role", value_name = "OLD=NEW")]
-    roles: Vec<String>,
+    #[arg(long = "role", value_name = "OLD=NEW", value_parser = import::renamed_role)]
+    roles: Vec<(String, Option<String>)>,
 }
 
 pub(super) async fn run(command: Command, config: &Config) -> anyhow::Result<ExitCode> {
     let surroundings = Surroundings::default();
     let (counts, options) = match command {
         Command::Strapi { from, options } => {
-            let reading = options.reading("strapi")?;
+            let reading = options.reading("strapi");
             let tell = |progress: Progress<'_>| tell(&progress, &options);
             (import::strapi(config, surroundings, &reading, &from, tell).await?, options)
         }
         Command::Jsonl { file, options } => {
-            let reading = options.reading("jsonl")?;
+            let reading = options.reading("jsonl");
             let tell = |progress: Progress<'_>| tell(&progress, &options);
             (import::json_lines(config, surroundings, &reading, open(&file)?, tell).await?, options)
         }
@@ -84,27 +83,10 @@ pub(super) async fn run(command: Command, config: &Config) -> anyhow::Result<Exi
 }
 
 impl Options {
-    fn reading(&self, kind: &str) -> anyhow::Result<Reading> {
+    fn reading(&self, kind: &str) -> Reading {
         let source = self.source.clone().unwrap_or_else(|| kind.to_owned());
-        let fits = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-        if source.is_empty() || source.len() > 64 || !source.chars().all(fits) {
-            bail!("--source: a name has 1 to 64 letters (a to z), digits, dots, underscores or dashes");
-        }
-        let mut roles = BTreeMap::new();
-        for role in &self.roles {
-            let (old, new) =
-                role.split_once('=').with_context(|| format!("--role {role}: must be OLD=NEW"))?;
-            if new.len() > 64
-                || !new.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-:.".contains(c))
-            {
-                bail!(
-                    "--role {role}: a role has at most 64 small letters (a to z), digits, dots, underscores, colons or dashes"
-                );
-            }
-            roles.insert(old.to_owned(), (!new.is_empty()).then(|| new.to_owned()));
-        }
-        let settings = ImportSettings { source, roles, rehearse: self.dry_run };
-        Ok(Reading { settings, batch: self.batch })
+        let roles = self.roles.iter().cloned().collect();
+        Reading { settings: ImportSettings { source, roles, rehearse: self.dry_run }, batch: self.batch }
     }
 }
 

@@ -15,7 +15,9 @@ use super::{
     },
     sources::Secrets,
 };
-use crate::domain::{algorithm::SigningAlgorithm, email::DomainRule, session::Delivery, throttle::Rate};
+use crate::domain::{
+    algorithm::SigningAlgorithm, email::DomainRule, password::MOST_COSTLY, session::Delivery, throttle::Rate,
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_hours(1);
@@ -33,7 +35,7 @@ impl Raw {
         let database_url = self
             .database_url
             .unwrap_or_else(|| format!("sqlite://{}", self.data_dir.join("keywheel.db").display()));
-        check_database_url(&database_url)?;
+        check_database_url(&database_url).map_err(|why| ConfigError::invalid("database_url", &why))?;
         let dev = profile == Profile::Dev;
         let public_url = web_url("public_url", &public_url)?;
         let config = Config {
@@ -213,12 +215,13 @@ impl RawSessions {
 
 impl RawPasswords {
     fn check(self) -> Result<Passwords, ConfigError> {
-        let parallelism = within("passwords.parallelism", self.parallelism, 1..=16)?;
+        let (memory, iterations, lanes) = MOST_COSTLY;
+        let parallelism = within("passwords.parallelism", self.parallelism, 1..=lanes)?;
         let deadline = Duration::from_millis(self.deadline_ms);
         Ok(Passwords {
             min_length: within("passwords.min_length", self.min_length, 8..=64)?,
-            memory_kib: within("passwords.memory_kib", self.memory_kib, 8 * parallelism..=1 << 20)?,
-            iterations: within("passwords.iterations", self.iterations, 1..=100)?,
+            memory_kib: within("passwords.memory_kib", self.memory_kib, 8 * parallelism..=memory)?,
+            iterations: within("passwords.iterations", self.iterations, 1..=iterations)?,
             parallelism,
             workers: within("passwords.workers", self.workers, 0..=256)?,
             queue: within("passwords.queue", self.queue, 1..=10_000)?,
@@ -303,21 +306,23 @@ fn rate(key: &'static str, burst: u32, refill: u64) -> Result<Rate, ConfigError>
     Ok(Rate { burst: within(key, burst, 1..=100_000)?, refill })
 }
 
-/// The scheme only: what is behind it may hold a password, and is parsed by the one who connects.
-fn check_database_url(url: &str) -> Result<(), ConfigError> {
-    let known = ["sqlite://", "postgres://", "postgresql://", "mysql://"];
+/// The form only: what is in it may be a password, and is parsed by the one who connects.
+///
+/// # Errors
+/// What is wrong with the address of a database. It never quotes it.
+pub fn check_database_url(url: &str) -> Result<(), &'static str> {
     if url.starts_with("sqlite://") && !url.contains(":memory:") {
-        return Ok(());
+        let why = "must be sqlite:///absolute/path if there are spaces or other signs in the path";
+        return if Url::parse(url).is_ok() { Ok(()) } else { Err(why) };
     }
-    if known.iter().any(|scheme| url.starts_with(scheme)) && !url.starts_with("sqlite") {
+    if ["postgres://", "postgresql://", "mysql://"].iter().any(|scheme| url.starts_with(scheme)) {
         let named = Url::parse(url).is_ok_and(|url| url.path().len() > 1 && url.fragment().is_none());
         let why =
             "must name a database; in user and password, : / ? # @ % are written as %3A %2F %3F %23 %40 %25";
-        return if named { Ok(()) } else { Err(ConfigError::invalid("database_url", &why)) };
+        return if named { Ok(()) } else { Err(why) };
     }
-    let why = "must be sqlite://relative/path or sqlite:///absolute/path, postgres://user:password@host/name, or \
-               mysql://user:password@host/name, for MariaDB as well";
-    Err(ConfigError::invalid("database_url", &why))
+    Err("must be sqlite://relative/path or sqlite:///absolute/path, postgres://user:password@host/name, or \
+         mysql://user:password@host/name, for MariaDB as well")
 }
 
 fn within<T: PartialOrd + std::fmt::Debug>(

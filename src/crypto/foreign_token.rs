@@ -67,6 +67,7 @@ struct Claims {
     id: Id,
     iat: i64,
     exp: i64,
+    nbf: Option<i64>,
     /// Only tokens of sessions have them.
     r#type: Option<serde::de::IgnoredAny>,
     session_id: Option<serde::de::IgnoredAny>,
@@ -111,9 +112,11 @@ impl ForeignTokens {
         }
         let signature = URL_SAFE_NO_PAD.decode(signature).ok()?;
         hmac::verify(&self.key, signed.as_bytes(), &signature).ok()?;
-        let Claims { id, iat, exp, r#type, session_id } = read_part(claims)?;
+        let Claims { id, iat, exp, nbf, r#type, session_id } = read_part(claims)?;
         let now = now.unix_timestamp();
-        if r#type.is_some() || session_id.is_some() || iat > now + CLOCK_BUDGET || exp <= now || exp <= iat {
+        let begins = nbf.map_or(iat, |nbf| nbf.max(iat));
+        if r#type.is_some() || session_id.is_some() || begins > now + CLOCK_BUDGET || exp <= now || exp <= iat
+        {
             return None;
         }
         Some(ForeignToken {

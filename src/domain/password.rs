@@ -5,6 +5,10 @@ use unicode_normalization::UnicodeNormalization;
 
 use super::invalid::Invalid;
 
+/// The most that an operator can make of a hash of ours: memory in KiB, passes and lanes of Argon2. A stored hash beyond it is
+/// none of ours.
+pub const MOST_COSTLY: (u32, u32, u32) = (1 << 20, 100, 16);
+
 /// More than a person types; bounds the work an attacker can ask for.
 const MAX_CODE_POINTS: usize = 256;
 /// Checked before anything else is done with the text.

@@ -8,7 +8,7 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use super::{
     StoreError, Tx, audit,
     entity::{refresh_sessions, users},
-    mails, one_time,
+    imports, mails, one_time,
 };
 use crate::domain::{one_time::Purpose, user::User};
 
@@ -28,6 +28,7 @@ pub async fn erase(tx: &Tx, user: &User) -> Result<(), StoreError> {
     }
     let sessions = refresh_sessions::Column::UserId.eq(user.id.as_uuid());
     refresh_sessions::Entity::delete_many().filter(sessions).exec(tx.connection()).await?;
+    imports::forget(tx, user.id).await?;
     audit::anonymise(tx, user.id).await?;
     users::Entity::delete_by_id(user.id.as_uuid()).exec(tx.connection()).await?;
     Ok(())

@@ -125,6 +125,20 @@ pub async fn insert(
     Ok(true)
 }
 
+/// Forgets what an account was in the system that it came from. That it came stays, or the next import would bring it back.
+///
+/// # Errors
+/// When the database cannot.
+pub async fn forget(tx: &Tx, user: UserId) -> Result<(), StoreError> {
+    Entity::update_many()
+        .col_expr(Column::UserId, Expr::value(Option::<uuid::Uuid>::None))
+        .col_expr(Column::MadeAt, Expr::value(Option::<i64>::None))
+        .filter(Column::UserId.eq(user.as_uuid()))
+        .exec(tx.connection())
+        .await?;
+    Ok(())
+}
+
 impl TryFrom<imported_users::Model> for Known {
     type Error = StoreError;
 

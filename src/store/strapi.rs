@@ -19,6 +19,8 @@ const USERS: &str = "up_users";
 const ROLES: &str = "up_roles";
 /// Which user has which role, in version 5 and in version 4.
 const LINKS: [&str; 2] = ["up_users_role_lnk", "up_users_role_links"];
+/// Longer than anything that can be used here. Some databases let people have names of a megabyte.
+const MAX_BYTES: usize = 1000;
 /// How long a database of others may take to answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -48,6 +50,9 @@ pub enum SourceError {
     /// There is a database, and Strapi has no users in it.
     #[error("there is no table {0}: is this the database of a Strapi project of version 4 or 5?")]
     NotStrapi(&'static str),
+    /// An id is none, or there twice.
+    #[error("the ids in the table {0} are not in order")]
+    NoOrder(&'static str),
     /// The database cannot answer.
     #[error("reading the database of Strapi")]
     Store(#[from] StoreError),
@@ -124,7 +129,7 @@ impl Strapi {
         }
         let (id, name) = (self.whole("id"), self.text("type"));
         let rows = self.rows(&format!("SELECT {id}, {name} FROM {ROLES} WHERE type IS NOT NULL")).await?;
-        rows.iter().map(|row| Ok((row.try_get_by_index(0)?, row.try_get_by_index(1)?))).collect()
+        rows.iter().map(|row| Ok((row.try_get_by_index(0)?, text(row, 1)?.unwrap_or_default()))).collect()
     }
 
     /// The users behind an id, in the order of their ids.
@@ -136,6 +141,10 @@ impl Strapi {
         let page = format!("SELECT {selected} FROM {USERS} WHERE id > {after} ORDER BY id LIMIT {limit}");
         let mut users =
             self.rows(&page).await?.iter().map(user).collect::<Result<Vec<StrapiUser>, SourceError>>()?;
+        // Or the next page would begin where this one did.
+        if users.first().is_some_and(|user| user.id <= after) || !users.is_sorted_by(|a, b| a.id < b.id) {
+            return Err(SourceError::NoOrder(USERS));
+        }
         if let (Some(links), Some(last)) = (self.links, users.last().map(|user| user.id)) {
             let (user, role) = (self.whole("user_id"), self.whole("role_id"));
             let query = format!(
@@ -161,7 +170,7 @@ impl Strapi {
     async fn columns(&self, table: &str) -> Result<HashSet<String>, SourceError> {
         let name = self.text("column_name");
         let query = match self.connection.get_database_backend() {
-            DbBackend::Sqlite => format!("SELECT name FROM pragma_table_info('{table}')"),
+            DbBackend::Sqlite => format!("SELECT CAST(name AS BLOB) FROM pragma_table_info('{table}')"),
             DbBackend::Postgres => format!(
                 "SELECT {name} FROM information_schema.columns
                  WHERE table_schema = ANY(current_schemas(false)) AND table_name = '{table}'"
@@ -170,7 +179,7 @@ impl Strapi {
                 "SELECT {name} FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name = '{table}'"
             ),
         };
-        self.rows(&query).await?.iter().map(|row| Ok(row.try_get_by_index(0)?)).collect()
+        self.rows(&query).await?.iter().map(|row| Ok(text(row, 0)?.unwrap_or_default())).collect()
     }
 
     /// What [`user`] reads, in its order.
@@ -196,10 +205,13 @@ impl Strapi {
         }
     }
 
+    /// A text as bytes, since those of SQLite may be in any encoding; enough of it to see that it is too long.
     fn text(&self, expression: &str) -> String {
+        let most = MAX_BYTES + 1;
         match self.connection.get_database_backend() {
-            DbBackend::Sqlite | DbBackend::Postgres => format!("CAST({expression} AS TEXT)"),
-            _ => format!("CAST({expression} AS CHAR)"),
+            DbBackend::Sqlite => format!("substr(CAST(CAST({expression} AS TEXT) AS BLOB), 1, {most})"),
+            DbBackend::Postgres => format!("convert_to(left(CAST({expression} AS TEXT), {most}), 'UTF8')"),
+            _ => format!("CAST(left(CONVERT({expression} USING utf8mb4), {most}) AS BINARY)"),
         }
     }
 
@@ -207,6 +219,10 @@ impl Strapi {
     fn truth(&self, column: &str) -> String {
         self.whole(&match column {
             "NULL" => "0".to_owned(),
+            // Its columns hold anything, and a word is false.
+            column if self.connection.get_database_backend() == DbBackend::Sqlite => {
+                format!("CASE WHEN {column} OR lower({column}) IN ('true', 't', 'yes') THEN 1 ELSE 0 END")
+            }
             column => format!("CASE WHEN {column} THEN 1 ELSE 0 END"),
         })
     }
@@ -230,12 +246,19 @@ fn user(row: &QueryResult) -> Result<StrapiUser, SourceError> {
     let truth = |index| Ok::<_, SourceError>(row.try_get_by_index::<i64>(index)? != 0);
     Ok(StrapiUser {
         id: row.try_get_by_index(0)?,
-        username: row.try_get_by_index(1)?,
-        email: row.try_get_by_index(2)?,
-        password: row.try_get_by_index::<Option<String>>(3)?.map(SecretString::from),
+        username: text(row, 1)?,
+        email: text(row, 2)?,
+        password: text(row, 3)?.map(SecretString::from),
         confirmed: truth(4)?,
         blocked: truth(5)?,
         created_at: row.try_get_by_index::<Option<i64>>(6)?.and_then(from_millis),
         roles: Vec::new(),
     })
+}
+
+/// What is too long or no text becomes what nobody can use: one such row must not keep the others.
+fn text(row: &QueryResult, index: usize) -> Result<Option<String>, SourceError> {
+    let bytes = row.try_get_by_index::<Option<Vec<u8>>>(index)?;
+    let readable = |bytes: Vec<u8>| String::from_utf8(bytes).ok().filter(|text| text.len() <= MAX_BYTES);
+    Ok(bytes.map(|bytes| readable(bytes).unwrap_or_else(|| char::REPLACEMENT_CHARACTER.to_string())))
 }

@@ -1,6 +1,5 @@
 //! Signing in, registering and changing a password.
 
-use keywheel::domain::origin::Origin;
 use serde_json::{Value, json};
 
 use crate::support::{ALICE, BOB, PASSWORD, TestApp};
@@ -219,16 +218,14 @@ async fn a_sign_in_with_the_old_password_does_not_survive_the_change() {
 async fn a_blocked_account_is_out_at_once() {
     let app = TestApp::start().await;
     let tokens = app.sign_in(ALICE).await;
-    let accounts = app.app().auth().accounts();
-    let alice = accounts.find(ALICE).await.unwrap().unwrap();
-    accounts.block(alice.id, &Origin::default()).await.unwrap();
+    app.set_blocked(ALICE, true).await;
     assert_eq!(app.client().bearing(&tokens.access).query("{ me { id } }").await.code(), "UNAUTHENTICATED");
     assert_eq!(app.client().refresh(&tokens.refresh).await.unwrap_err(), "ACCOUNT_BLOCKED");
     assert_eq!(app.client().login(ALICE, "BODY").await.unwrap_err(), "ACCOUNT_BLOCKED");
     let wrong = json!({ "identifier": ALICE, "password": "wrong password" });
     assert_eq!(app.client().login_with(wrong).await.unwrap_err(), "INVALID_CREDENTIALS");
 
-    accounts.unblock(alice.id, &Origin::default()).await.unwrap();
+    app.set_blocked(ALICE, false).await;
     assert_eq!(app.client().refresh(&tokens.refresh).await.unwrap_err(), "REFRESH_TOKEN_INVALID");
     assert!(app.client().login(ALICE, "BODY").await.is_ok());
 }

@@ -1,7 +1,6 @@
 //! Who has an account here is nobody's business.
 
 use axum::http::HeaderMap;
-use keywheel::domain::origin::Origin;
 use serde_json::{Value, json};
 
 use crate::support::{ALICE, BOB, Client, PASSWORD, Reply, TestApp, client::MODERN};
@@ -75,9 +74,7 @@ async fn asking_for_a_letter_is_a_transaction_for_any_address() {
 #[tokio::test]
 async fn a_failed_sign_in_says_nothing_about_the_account() {
     let app = TestApp::with("limits.enabled = false\n").await;
-    let accounts = app.app().auth().accounts();
-    let bob = accounts.find(BOB).await.unwrap().unwrap();
-    accounts.block(bob.id, &Origin::default()).await.unwrap();
+    app.set_blocked(BOB, true).await;
 
     let clients: [fn(&TestApp) -> Client; 4] = [
         |app| app.client(),

@@ -172,6 +172,7 @@ async fn nothing_but_a_genuine_token_is_taken() {
         with("exp", Value::Null),
         with("exp", json!(i64::MAX)),
         with("iat", json!(ISSUED_AT + 1000)),
+        with("nbf", json!(ISSUED_AT + 1000)),
         with("id", json!(1.5)),
         with("id", json!([2])),
         with("id", json!(404)),
@@ -275,6 +276,22 @@ async fn bad_tokens_are_counted_for_the_address() {
         assert_eq!(exchange(&app, "garbage").await.unwrap_err(), INVALID);
     }
     assert_eq!(exchange(&app, "garbage").await.unwrap_err(), "RATE_LIMITED");
+}
+
+/// One old token, shown over and over, must not fill the audit.
+#[tokio::test]
+async fn a_genuine_token_that_is_refused_is_counted_before_it_is_noted() {
+    let (app, _folder) = bridged("limits = { bad_token_burst = 3, bad_token_refill = 3600 }").await;
+    app.set_blocked("alice@example.com", true).await;
+    let spent = token_of(2);
+    exchange(&app, &spent).await.unwrap();
+    for (token, code) in [(TOKEN, "ACCOUNT_BLOCKED"), (TOKEN, "ACCOUNT_BLOCKED"), (&spent, INVALID)] {
+        assert_eq!(exchange(&app, token).await.unwrap_err(), code);
+    }
+    for token in [TOKEN, &spent, TOKEN, &spent] {
+        assert_eq!(exchange(&app, token).await.unwrap_err(), "RATE_LIMITED");
+    }
+    assert_eq!(facts(&app, "token.exchange_refused").await, 3);
 }
 
 /// A token that is a month old is no proof that its owner is here now.

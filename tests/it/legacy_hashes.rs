@@ -188,6 +188,8 @@ async fn a_costly_hash_in_the_database_is_not_even_tried() {
     for bomb in [
         "raw:$2b$31$V4CVysTqFsHs0l3.ybnds.MUBUlk4ouUtq9W/cDbe9vstdej3TqzK",
         "raw:$argon2id$v=19$m=4194304,t=1000,p=1$MDEyMzQ1Njc4OWFiY2RlZg$+ZM6qIHKWUY4ZEkMSTQpzAefvkLMgPC7fLokalwJpuI",
+        "$argon2id$v=19$m=2097152,t=1,p=1$MDEyMzQ1Njc4OWFiY2RlZg$+ZM6qIHKWUY4ZEkMSTQpzAefvkLMgPC7fLokalwJpuI",
+        "$argon2id$v=19$m=8,t=4294967295,p=1$MDEyMzQ1Njc4OWFiY2RlZg$+ZM6qIHKWUY4ZEkMSTQpzAefvkLMgPC7fLokalwJpuI",
         "raw:",
         "$2a$04$V4CVysTqFsHs0l3.ybnds.MUBUlk4ouUtq9W/cDbe9vstdej3TqzK",
         "nonsense",

@@ -19,7 +19,10 @@ use keywheel::{
         self, App, Surroundings,
         maintenance::{self, Custody},
     },
-    auth::accounts::NewAccount,
+    auth::{
+        accounts::NewAccount,
+        administration::{By, Change},
+    },
     config::{Config, Profile},
     domain::origin::Origin,
     mail::SharedMailer,
@@ -121,6 +124,21 @@ impl TestApp {
             origin: Origin::default(),
         };
         self.app.auth().accounts().create(new).await.unwrap().id.to_string()
+    }
+
+    /// What an operator does at the machine.
+    pub(crate) async fn set_blocked(&self, name: &str, blocked: bool) {
+        let accounts = self.app.auth().accounts();
+        let id = accounts.find(name).await.unwrap().unwrap().id;
+        let change = Change { blocked: Some(blocked), roles: None };
+        let by = By::Operator { even_last_admin: false };
+        accounts.change(id, &change, by, &Origin::default()).await.unwrap();
+    }
+
+    pub(crate) async fn delete_user(&self, name: &str) {
+        let accounts = self.app.auth().accounts();
+        let id = accounts.find(name).await.unwrap().unwrap().id;
+        accounts.delete(id, By::Operator { even_last_admin: false }, &Origin::default()).await.unwrap();
     }
 
     pub(crate) fn app(&self) -> &App {

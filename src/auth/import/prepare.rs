@@ -80,10 +80,10 @@ impl Preparing<'_> {
                 .map_err(|why| left_out("PASSWORD_HASH_REFUSED", &format!("the password hash: {why}")))?,
         };
         let source_id = match row.id {
-            Some(id) if id.is_empty() || id.len() > MAX_SOURCE_ID => {
-                return Err(finding(&row.place, true, "ID_UNUSABLE", "an id has 1 to 128 bytes"));
-            }
-            Some(id) => id,
+            Some(id) => source_id(&id).ok_or_else(|| {
+                let message = "an id has 1 to 128 bytes, no space around it and no control characters";
+                finding(&row.place, true, "ID_UNUSABLE", message)
+            })?,
             None => id_of(email.as_ref(), username.as_ref()),
         };
         if row.roles.len() > MAX_ROLES {
@@ -108,19 +108,19 @@ impl Preparing<'_> {
     fn roles(&self, place: &str, there: &[String], findings: &mut Vec<Finding>) -> Vec<String> {
         let mut roles = Vec::new();
         for role in there {
-            let here = match self.settings.roles.get(role) {
+            let name = role_name(role);
+            let mapped = self.settings.roles.get(role).or_else(|| self.settings.roles.get(&name));
+            let here = match mapped {
                 Some(mapped) => mapped.clone(),
                 None if role == EVERYBODY => None,
-                None => match role_name(role) {
-                    name if self.grants.give_power(std::slice::from_ref(&name)) => {
-                        let message = format!(
-                            "the role `{name}` has power here and is left behind; --role {name}={name} brings it"
-                        );
-                        findings.push(finding(place, false, "ROLE_LEFT_BEHIND", &message));
-                        None
-                    }
-                    name => Some(name),
-                },
+                None if self.grants.give_power(std::slice::from_ref(&name)) => {
+                    let message = format!(
+                        "the role `{name}` has power here and is left behind; --role {name}={name} brings it"
+                    );
+                    findings.push(finding(place, false, "ROLE_LEFT_BEHIND", &message));
+                    None
+                }
+                None => Some(name),
             };
             roles.extend(here.filter(|name| !name.is_empty() && !roles.contains(name)));
         }
@@ -172,10 +172,22 @@ fn present(text: Option<&str>) -> Option<&str> {
     text.map(str::trim).filter(|text| !text.is_empty())
 }
 
-/// For a source without ids. A digest: it stays when the account is erased.
+/// An id of another system as it is kept here; `None` when it is none: databases do not agree on what else is equal.
+///
+/// Of an address a digest is kept, since an id stays when the account is erased.
+pub(in crate::auth) fn source_id(there: &str) -> Option<String> {
+    let usable = !there.is_empty() && there.len() <= MAX_SOURCE_ID && there.trim() == there;
+    let usable = usable && !there.contains(char::is_control);
+    usable.then(|| if there.contains('@') { named_by_digest(there) } else { there.to_owned() })
+}
+
+/// For a source without ids.
 fn id_of(email: Option<&EmailAddress>, username: Option<&Username>) -> String {
-    let name =
-        email.map(|email| email.as_str().to_owned()).or(username.map(Username::key)).unwrap_or_default();
+    let name = email.map(|email| email.as_str().to_owned()).or(username.map(Username::key));
+    named_by_digest(&name.unwrap_or_default())
+}
+
+fn named_by_digest(name: &str) -> String {
     sha256(name.as_bytes()).iter().fold("sha256-".to_owned(), |text, byte| format!("{text}{byte:02x}"))
 }
 

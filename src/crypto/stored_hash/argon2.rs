@@ -4,11 +4,10 @@ use argon2::{Algorithm, Argon2, Block, Params, PasswordHash, Version};
 use zeroize::Zeroizing;
 
 use super::{HashRefused, equal, numbers, parts};
+use crate::domain::password::MOST_COSTLY;
 
-/// 128 MiB.
-const MAX_MEMORY_KIB: u32 = 128 * 1024;
-const MAX_PASSES: u32 = 10;
-const MAX_LANES: u32 = 16;
+/// 128 MiB, passes and lanes.
+const MOST_COSTLY_FOREIGN: (u32, u32, u32) = (128 * 1024, 10, 16);
 
 pub(super) struct Argon2Hash {
     algorithm: Algorithm,
@@ -25,17 +24,20 @@ impl Argon2Hash {
         if this.algorithm != Algorithm::Argon2id || this.version != Version::V0x13 {
             return Err(HashRefused::Malformed);
         }
-        Ok(this)
+        this.within(MOST_COSTLY)
     }
 
     /// One that another system has made.
     pub(super) fn foreign(hash: &PasswordHash) -> Result<Self, HashRefused> {
-        let this = Self::parse(hash)?;
-        let (memory, passes, lanes) = this.costs();
-        if memory > MAX_MEMORY_KIB || passes > MAX_PASSES || lanes > MAX_LANES {
+        Self::parse(hash)?.within(MOST_COSTLY_FOREIGN)
+    }
+
+    fn within(self, (memory, passes, lanes): (u32, u32, u32)) -> Result<Self, HashRefused> {
+        let costs = self.costs();
+        if costs.0 > memory || costs.1 > passes || costs.2 > lanes {
             return Err(HashRefused::TooCostly);
         }
-        Ok(this)
+        Ok(self)
     }
 
     fn parse(hash: &PasswordHash) -> Result<Self, HashRefused> {
