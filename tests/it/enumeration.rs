@@ -1,6 +1,7 @@
 //! Who has an account here is nobody's business.
 
 use axum::http::HeaderMap;
+use keywheel::domain::origin::Origin;
 use serde_json::{Value, json};
 
 use crate::support::{ALICE, BOB, Client, PASSWORD, Reply, TestApp, client::MODERN};
@@ -26,7 +27,7 @@ async fn what_is_mailed_says_who_has_an_account_and_no_answer_does() {
         if verified {
             accounts.set_verified(&user, &Origin::default()).await.unwrap();
         } else {
-            accounts.block(user.id, &Origin::default()).await.unwrap();
+            app.set_blocked(email, true).await;
         }
     }
     let clients: [fn(&TestApp) -> Client; 4] = [
