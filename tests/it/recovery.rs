@@ -1,6 +1,6 @@
 //! A forgotten password.
 
-use keywheel::domain::{letter::LetterKind, origin::Origin};
+use keywheel::domain::letter::LetterKind;
 use serde_json::json;
 
 use crate::support::{ALICE, BOB, PASSWORD, TestApp, client::MODERN, hours, seconds};
@@ -189,15 +189,12 @@ async fn without_limits_every_request_is_a_letter_and_three_tokens_live() {
 async fn blocked_accounts_get_no_letter_and_no_password() {
     let app = TestApp::mailing("").await;
     let token = token(&app).await;
-    let accounts = app.app().auth().accounts();
-    let alice = accounts.find(ALICE).await.unwrap().unwrap();
-    accounts.block(alice.id, &Origin::default()).await.unwrap();
+    app.set_blocked(ALICE, true).await;
     app.wait(seconds(60));
     app.client().ask_for_reset(ALICE).await.data();
     assert!(app.posted().await.is_empty());
     assert_eq!(app.client().reset(&token, NEW_PASSWORD).await.code(), "ACCOUNT_BLOCKED");
-    let accounts = app.app().auth().accounts();
-    accounts.unblock(alice.id, &Origin::default()).await.unwrap();
+    app.set_blocked(ALICE, false).await;
     app.client().reset(&token, NEW_PASSWORD).await.data();
 }
 
