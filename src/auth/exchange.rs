@@ -43,9 +43,9 @@ pub struct Exchange {
 /// one succeeds.
 ///
 /// # Errors
-/// [`AuthError::Forbidden`] while there is no bridge; [`AuthError::AccountBlocked`]; [`AuthError::EmailNotVerified`]; [`AuthError::RefreshTokenInvalid`] for
-/// every token that is not taken, whatever the reason: then the user has to sign in. [`Fault::Contended`] when the account
-/// changed meanwhile.
+/// [`AuthError::Forbidden`] while there is no bridge; [`AuthError::AccountBlocked`]; [`AuthError::EmailNotVerified`];
+/// [`AuthError::RefreshTokenInvalid`] for every token that is not taken, whatever the reason: then the user has to sign in;
+/// [`AuthError::RateLimited`] after too many of those. [`Fault::Contended`] when the account changed meanwhile.
 pub async fn exchange(auth: &Auth, request: Exchange) -> Result<SignedIn, AuthError> {
     let now = auth.clock().now();
     let bridge = auth.bridge.as_ref().filter(|bridge| now < bridge.until).ok_or(AuthError::Forbidden)?;
