@@ -9,6 +9,8 @@
 
 #[path = "support/mann_whitney.rs"]
 mod mann_whitney;
+#[path = "support/order.rs"]
+mod order;
 mod support;
 
 use std::time::Duration;
@@ -16,6 +18,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use keywheel::config::{Config, Profile};
 
+use order::shuffle;
 use support::{Served, argument, code, millis, quantile};
 
 const KINDS: [&str; 3] = ["wrong password", "no account", "blocked account"];
@@ -60,14 +63,7 @@ async fn measure(settings: &str, of_each: usize) -> Result<[Vec<Duration>; 3]> {
 /// As many of each kind, in an order that nobody chose.
 fn shuffled(of_each: usize) -> Vec<usize> {
     let mut order: Vec<usize> = (0..3 * of_each).map(|n| n % 3).collect();
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    for last in (1..order.len()).rev() {
-        // Marsaglia's xorshift.
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        order.swap(last, usize::try_from(state % (last as u64 + 1)).unwrap_or(0));
-    }
+    shuffle(&mut order);
     order
 }
 

@@ -9,6 +9,8 @@
 
 #[path = "support/mann_whitney.rs"]
 mod mann_whitney;
+#[path = "support/order.rs"]
+mod order;
 #[expect(dead_code, reason = "other benchmarks need the rest")]
 mod support;
 
@@ -21,6 +23,7 @@ use keywheel::{
 };
 use serde_json::{Value, json};
 
+use order::shuffle;
 use support::{Client, PASSWORD, Served, argument, code, millis, quantile};
 
 /// Below this, chance is no explanation.
@@ -103,14 +106,7 @@ fn shuffled(emails: &[Vec<String>; 2]) -> Vec<(usize, &String)> {
         .enumerate()
         .flat_map(|(kind, emails)| emails.iter().map(move |email| (kind, email)))
         .collect();
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    for last in (1..order.len()).rev() {
-        // Marsaglia's xorshift.
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        order.swap(last, usize::try_from(state % (last as u64 + 1)).unwrap_or(0));
-    }
+    shuffle(&mut order);
     order
 }
 

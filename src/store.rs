@@ -16,6 +16,7 @@ pub mod exchanged_tokens;
 pub mod imports;
 pub mod mails;
 pub mod one_time;
+mod pruning;
 pub mod sessions;
 pub mod signing_keys;
 pub mod strapi;

@@ -1,9 +1,9 @@
 //! Statements on `dpop_proofs`: the proofs of possession that cannot be used again.
 
-use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
+use sea_orm::{ActiveValue::Set, EntityTrait, QueryTrait};
 use time::OffsetDateTime;
 
-use super::{Store, StoreError, Tx, entity::dpop_proofs, to_millis};
+use super::{Store, StoreError, Tx, entity::dpop_proofs, pruning::delete_older, to_millis};
 
 use dpop_proofs::{Column, Entity};
 
@@ -29,20 +29,7 @@ pub async fn insert_in(tx: &Tx, id: &[u8; 32], expires_at: OffsetDateTime) -> Re
 /// # Errors
 /// When the database cannot.
 pub async fn prune(store: &Store, before: OffsetDateTime, limit: u64) -> Result<u64, StoreError> {
-    let over = Column::ExpiresAt.lt(to_millis(before));
-    let ids: Vec<Vec<u8>> = Entity::find()
-        .select_only()
-        .column(Column::Id)
-        .filter(over)
-        .order_by_asc(Column::ExpiresAt)
-        .limit(limit)
-        .into_tuple()
-        .all(&store.reader)
-        .await?;
-    if ids.is_empty() {
-        return Ok(0);
-    }
-    store.write(Entity::delete_many().filter(Column::Id.is_in(ids)).into_query()).await
+    delete_older::<Entity, Vec<u8>>(store, (Column::Id, Column::ExpiresAt), before, limit).await
 }
 
 fn row(id: &[u8; 32], expires_at: OffsetDateTime) -> dpop_proofs::ActiveModel {

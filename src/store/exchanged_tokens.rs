@@ -1,9 +1,9 @@
 //! Statements on `exchanged_tokens`: the tokens of another system that cannot be exchanged again.
 
-use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
+use sea_orm::{ActiveValue::Set, EntityTrait};
 use time::OffsetDateTime;
 
-use super::{Store, StoreError, Tx, entity::exchanged_tokens, to_millis};
+use super::{Store, StoreError, Tx, entity::exchanged_tokens, pruning::delete_older, to_millis};
 
 use exchanged_tokens::{Column, Entity};
 
@@ -27,17 +27,5 @@ pub async fn insert(tx: &Tx, id: &[u8; 32], expires_at: OffsetDateTime) -> Resul
 /// # Errors
 /// When the database cannot.
 pub async fn prune(store: &Store, before: OffsetDateTime, limit: u64) -> Result<u64, StoreError> {
-    let ids: Vec<Vec<u8>> = Entity::find()
-        .select_only()
-        .column(Column::Id)
-        .filter(Column::ExpiresAt.lt(to_millis(before)))
-        .order_by_asc(Column::ExpiresAt)
-        .limit(limit)
-        .into_tuple()
-        .all(&store.reader)
-        .await?;
-    if ids.is_empty() {
-        return Ok(0);
-    }
-    store.write(Entity::delete_many().filter(Column::Id.is_in(ids)).into_query()).await
+    delete_older::<Entity, Vec<u8>>(store, (Column::Id, Column::ExpiresAt), before, limit).await
 }

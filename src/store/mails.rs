@@ -9,7 +9,9 @@ use time::OffsetDateTime;
 use super::{
     Store, StoreError, Tx,
     entity::mails::{ActiveModel, Column, Entity, Model},
-    from_millis, to_millis,
+    from_millis,
+    pruning::delete_older,
+    to_millis,
 };
 use crate::domain::{
     email::EmailAddress,
@@ -113,18 +115,7 @@ pub async fn remove_in(tx: &Tx, id: LetterId) -> Result<(), StoreError> {
 /// # Errors
 /// When the database cannot.
 pub async fn prune(store: &Store, before: OffsetDateTime, limit: u64) -> Result<u64, StoreError> {
-    let ids: Vec<uuid::Uuid> = Entity::find()
-        .select_only()
-        .column(Column::Id)
-        .filter(Column::ExpiresAt.lt(to_millis(before)))
-        .limit(limit)
-        .into_tuple()
-        .all(&store.reader)
-        .await?;
-    if ids.is_empty() {
-        return Ok(0);
-    }
-    store.write(Entity::delete_many().filter(Column::Id.is_in(ids)).into_query()).await
+    delete_older::<Entity, uuid::Uuid>(store, (Column::Id, Column::ExpiresAt), before, limit).await
 }
 
 /// Forgets every letter about a user.

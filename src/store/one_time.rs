@@ -1,8 +1,6 @@
 //! Statements on `one_time_tokens`: the mailed tokens that were not used yet.
 
-use sea_orm::{
-    ActiveValue::Set, ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
-};
+use sea_orm::{ActiveValue::Set, ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use secrecy::{ExposeSecret, SecretString};
 use time::OffsetDateTime;
 
@@ -12,7 +10,9 @@ use super::{
         SecretText,
         one_time_tokens::{ActiveModel, Column, Entity, Model},
     },
-    from_millis, to_millis,
+    from_millis,
+    pruning::delete_older,
+    to_millis,
 };
 use crate::domain::{
     email::EmailAddress,
@@ -161,19 +161,7 @@ pub async fn remove_all(tx: &Tx) -> Result<(), StoreError> {
 /// # Errors
 /// When the database cannot.
 pub async fn prune(store: &Store, before: OffsetDateTime, limit: u64) -> Result<u64, StoreError> {
-    let ids: Vec<Vec<u8>> = Entity::find()
-        .select_only()
-        .column(Column::Id)
-        .filter(Column::ExpiresAt.lt(to_millis(before)))
-        .order_by_asc(Column::ExpiresAt)
-        .limit(limit)
-        .into_tuple()
-        .all(&store.reader)
-        .await?;
-    if ids.is_empty() {
-        return Ok(0);
-    }
-    store.write(Entity::delete_many().filter(Column::Id.is_in(ids)).into_query()).await
+    delete_older::<Entity, Vec<u8>>(store, (Column::Id, Column::ExpiresAt), before, limit).await
 }
 
 async fn remove(tx: &Tx, whose: Condition, purposes: &[Purpose]) -> Result<(), StoreError> {

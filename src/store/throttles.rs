@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, Condition, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    ColumnTrait, Condition, EntityTrait, ExprTrait, QueryFilter, QueryTrait,
     sea_query::{Expr, OnConflict, SimpleExpr},
 };
 use time::OffsetDateTime;
@@ -12,6 +12,7 @@ use time::OffsetDateTime;
 use super::{
     Store, StoreError, Tx,
     entity::throttles::{ActiveModel, Column, Entity, Model},
+    pruning::delete_older,
     to_millis,
 };
 use crate::domain::throttle::Rate;
@@ -185,21 +186,7 @@ pub async fn failures(store: &Store, key: &Key) -> Result<i32, StoreError> {
 /// # Errors
 /// When the database cannot.
 pub async fn prune(store: &Store, before: OffsetDateTime, limit: u64) -> Result<u64, StoreError> {
-    let old = Column::LastAt.lt(to_millis(before));
-    let keys: Vec<Vec<u8>> = Entity::find()
-        .select_only()
-        .column(Column::Name)
-        .filter(old.clone())
-        .order_by_asc(Column::LastAt)
-        .limit(limit)
-        .into_tuple()
-        .all(&store.reader)
-        .await?;
-    if keys.is_empty() {
-        return Ok(0);
-    }
-    let delete = Entity::delete_many().filter(Column::Name.is_in(keys)).filter(old);
-    store.write(delete.into_query()).await
+    delete_older::<Entity, Vec<u8>>(store, (Column::Name, Column::LastAt), before, limit).await
 }
 
 /// A bucket that was never used. Another caller may have made it meanwhile. Its last use is made up: nothing is to be held
