@@ -122,7 +122,8 @@ impl Identity {
         };
         let standing = session.standing(&user, self.auth.clock().now(), self.auth.accounts.idle_timeout);
         let live = user.id == self.user_id && standing == Standing::Live;
-        Ok(live.then_some(Caller { user, session, token_ends: self.token_ends }))
+        let authority = self.auth.accounts.grants.authority(&user);
+        Ok(live.then_some(Caller { user, session, authority, token_ends: self.token_ends }))
     }
 
     /// What happened to the account may have ended the session; what happened to another session has not.

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::{
     subscriptions::{nodes::Pair, revocation},
     support::{
-        ALICE, TestApp,
+        ALICE, PASSWORD, TestApp,
         client::{Client, Reply, Tokens},
         seconds,
     },
@@ -197,6 +197,19 @@ async fn many_that_are_not_named_are_covered_by_a_time() {
         app.clock.now().unix_timestamp() + 1,
         "no token of this second is taken"
     );
+}
+
+/// There is nothing left of it but what services must know for a while.
+#[tokio::test]
+async fn the_sessions_of_an_erased_account_are_listed() {
+    let app = TestApp::start().await;
+    let sessions = [app.sign_in(ALICE).await, app.sign_in(ALICE).await];
+    let erase = format!(
+        "mutation {{ deleteAccount(input: {{ currentPassword: \"{PASSWORD}\" }}) {{ deletedUserId }} }}"
+    );
+    app.client().bearing(&sessions[0].access).query(&erase).await.data();
+    let document = soon(&app.client(), |document| document["revoked"] != json!([])).await;
+    assert_eq!(sids(&document), sessions.map(|session| session.session).into());
 }
 
 /// A flood of readers costs the database no more than one.

@@ -2,7 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use keywheel::{auth::keys::secret_use::end_sessions_of_slot, clock::Clock};
+use keywheel::{
+    auth::{administration::By, keys::secret_use::end_sessions_of_slot},
+    clock::Clock,
+    domain::origin::Origin,
+};
 use serde_json::json;
 use tokio::net::TcpStream;
 
@@ -10,7 +14,7 @@ use super::Live;
 use crate::{
     server::Running,
     support::{
-        ALICE, ORIGIN, PASSWORD, TestApp, seconds,
+        ALICE, BOB, ORIGIN, PASSWORD, TestApp, seconds,
         socket::{FOLLOW, Socket},
     },
 };
@@ -104,10 +108,15 @@ async fn a_connection_ends_with_its_session_however_that_ends() {
                 live.client.refresh(&other.refresh).await.unwrap();
                 live.sign_in(ALICE).await;
             }
-            _ => drop(admin.block(user.id, &keywheel::domain::origin::Origin::default()).await.unwrap()),
+            _ => drop(admin.block(user.id, &Origin::default()).await.unwrap()),
         }
         assert_eq!(socket.closed().await, closed(4403, "SESSION_REVOKED"), "{way}");
     }
+    let erased = live.sign_in(BOB).await;
+    let mut socket = live.following(&erased.access).await;
+    let bob = admin.find(BOB).await.unwrap().unwrap();
+    admin.delete(bob.id, By::Operator { even_last_admin: false }, &Origin::default()).await.unwrap();
+    assert_eq!(socket.closed().await, closed(4403, "SESSION_REVOKED"), "erased");
 }
 
 /// Nobody is named when an operator ends the sessions of a whole server secret.
