@@ -124,8 +124,10 @@ async fn a_session_that_expires_is_told_once_and_one_that_is_refreshed_is_not() 
     let event = socket.event().await;
     assert_eq!(what(&event), ("EXPIRED", idle.session.as_str()));
     assert_eq!(event["createdAt"], "2030-01-02T03:14:05Z", "when it did, not when it was noticed");
-    let next = live.sign_in(ALICE).await;
-    assert_eq!(what(&socket.event().await), ("CREATED", next.session.as_str()), "not told twice");
+    for _ in 0..2 {
+        let next = live.sign_in(ALICE).await;
+        assert_eq!(what(&socket.event().await), ("CREATED", next.session.as_str()), "not told twice");
+    }
     // The session of the connection is the next to expire: nobody is there to tell.
     live.clock.advance(seconds(500));
     assert_eq!(socket.closed().await, (4403, "SESSION_REVOKED".to_owned()));
