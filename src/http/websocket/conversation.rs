@@ -33,6 +33,8 @@ const INIT_TIMEOUT: Duration = Duration::from_secs(10);
 const PING_EVERY: Duration = Duration::from_secs(25);
 /// For the client to answer a close.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+/// For the client to read it, when it does not answer.
+const LINGER: Duration = Duration::from_millis(200);
 
 pub(super) struct Conversation {
     socket: WebSocket,
@@ -209,6 +211,8 @@ impl Conversation {
         let farewell = async {
             if self.socket.send(Message::Close(Some(close.into_frame()))).await.is_ok() {
                 while let Some(Ok(_)) = self.socket.recv().await {}
+                // After a message that was too large the library reads no more, and the rest of it lies there.
+                tokio::time::sleep(LINGER).await;
             }
         };
         let _ = timeout(CLOSE_TIMEOUT, farewell).await;
