@@ -210,9 +210,17 @@ impl Conversation {
     async fn close(mut self, close: Close) {
         let farewell = async {
             if self.socket.send(Message::Close(Some(close.into_frame()))).await.is_ok() {
-                while let Some(Ok(_)) = self.socket.recv().await {}
+                let broken = loop {
+                    match self.socket.recv().await {
+                        Some(Ok(_)) => {}
+                        Some(Err(_)) => break true,
+                        None => break false,
+                    }
+                };
                 // After a message that was too large the library reads no more, and the rest of it lies there.
-                tokio::time::sleep(LINGER).await;
+                if broken {
+                    tokio::time::sleep(LINGER).await;
+                }
             }
         };
         let _ = timeout(CLOSE_TIMEOUT, farewell).await;

@@ -3,7 +3,10 @@
 use std::time::{Duration, Instant};
 
 use keywheel::{
-    auth::{administration::By, keys::secret_use::end_sessions_of_slot},
+    auth::{
+        administration::{By, Change},
+        keys::secret_use::end_sessions_of_slot,
+    },
     clock::Clock,
     domain::origin::Origin,
 };
@@ -108,7 +111,11 @@ async fn a_connection_ends_with_its_session_however_that_ends() {
                 live.client.refresh(&other.refresh).await.unwrap();
                 live.sign_in(ALICE).await;
             }
-            _ => drop(admin.block(user.id, &Origin::default()).await.unwrap()),
+            _ => {
+                let change = Change { blocked: Some(true), roles: None };
+                let by = By::Operator { even_last_admin: false };
+                admin.change(user.id, &change, by, &Origin::default()).await.unwrap();
+            }
         }
         assert_eq!(socket.closed().await, closed(4403, "SESSION_REVOKED"), "{way}");
     }
