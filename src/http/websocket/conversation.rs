@@ -33,7 +33,7 @@ const INIT_TIMEOUT: Duration = Duration::from_secs(10);
 const PING_EVERY: Duration = Duration::from_secs(25);
 /// For the client to answer a close.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
-/// For the client to read it, when it does not answer.
+/// For the client to read it, when its answer cannot be read.
 const LINGER: Duration = Duration::from_millis(200);
 
 pub(super) struct Conversation {
@@ -208,17 +208,12 @@ impl Conversation {
     /// Says why, and waits a moment for the client to say that it has understood: a connection that is cut on bytes that
     /// nobody has read takes the reason along.
     async fn close(mut self, close: Close) {
+        let is_unread = close == close::TOO_BIG;
         let farewell = async {
             if self.socket.send(Message::Close(Some(close.into_frame()))).await.is_ok() {
-                let broken = loop {
-                    match self.socket.recv().await {
-                        Some(Ok(_)) => {}
-                        Some(Err(_)) => break true,
-                        None => break false,
-                    }
-                };
-                // After a message that was too large the library reads no more, and the rest of it lies there.
-                if broken {
+                while let Some(Ok(_)) = self.socket.recv().await {}
+                // The library reads no more after it, and the rest of the message lies there.
+                if is_unread {
                     tokio::time::sleep(LINGER).await;
                 }
             }
