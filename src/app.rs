@@ -180,12 +180,14 @@ impl App {
     pub async fn run(self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
         let workers = workers::start(&self.auth, self.post, self.schedule);
         let watch = workers::watch_fence(Arc::clone(&self.auth), self.schedule);
+        let events = Arc::clone(self.auth.events());
         let mut unfenced = None;
         let stop = async {
             tokio::select! {
                 () = shutdown => {}
                 why = watch => unfenced = Some(why),
             }
+            events.stop();
         };
         let max_connections = self.connections.make_room();
         server::serve(listener, self.router, ServerSettings { max_connections }, stop).await;

@@ -10,6 +10,7 @@ pub mod configuration;
 pub mod deletion;
 pub mod email_change;
 pub mod error;
+pub mod events;
 pub mod exchange;
 pub mod housekeeping;
 pub mod identify;
@@ -21,12 +22,15 @@ pub mod login;
 pub mod mailed;
 pub mod password;
 pub mod post;
+pub mod presence;
 pub mod proof;
 pub mod recovery;
 pub mod refresh;
 pub mod register;
 pub mod restore;
+pub mod revocations;
 mod seen_proofs;
+pub mod session_events;
 pub mod sessions;
 mod tokens;
 pub mod users;
@@ -34,6 +38,7 @@ pub mod verification;
 
 use std::{sync::Arc, time::Duration};
 
+use time::OffsetDateTime;
 use tokio::sync::broadcast;
 
 pub use tokens::{SignedIn, Start};
@@ -41,7 +46,7 @@ pub use tokens::{SignedIn, Start};
 pub use crate::store::Health;
 use crate::{
     auth::{
-        accounts::Accounts, exchange::Bridge, journal::Journal, keys::Keys, limits::Limits,
+        accounts::Accounts, events::Events, exchange::Bridge, journal::Journal, keys::Keys, limits::Limits,
         proof::NotedRefusals, seen_proofs::SeenProofs,
     },
     clock::SharedClock,
@@ -74,6 +79,7 @@ pub struct Auth {
     seen_proofs: SeenProofs,
     noted_refusals: NotedRefusals,
     bridge: Option<Bridge>,
+    events: Arc<Events>,
     settings: AuthSettings,
 }
 
@@ -135,6 +141,8 @@ pub struct Caller {
     pub session: Session,
     /// What the roles of the user, as they are in the database now, allow.
     pub authority: Authority,
+    /// When the access token of the request reaches its end.
+    pub token_ends: OffsetDateTime,
 }
 
 impl Caller {
@@ -171,7 +179,11 @@ impl Auth {
             limits,
             bridge,
         } = parts;
+        let Accounts { store, journal, clock, .. } = &accounts;
+        let remember = access_tokens.ttl() + revocations::LEEWAY;
+        let events = Events::new(store.clone(), journal.clone(), Arc::clone(clock), remember);
         Self {
+            events: Arc::new(events),
             accounts,
             keys,
             refresh_tokens,
@@ -223,6 +235,12 @@ impl Auth {
     /// When it does not answer.
     pub async fn database(&self) -> Result<Health, error::AuthError> {
         Ok(self.store().health().await?)
+    }
+
+    /// What happens on all nodes.
+    #[must_use]
+    pub fn events(&self) -> &Arc<Events> {
+        &self.events
     }
 
     /// Listens to what happens on this node from now on.

@@ -5,6 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures_util::future::BoxFuture;
 use time::OffsetDateTime;
 
 /// Tells the time. Everything that needs it gets one of these; tests turn its hands.
@@ -14,10 +15,16 @@ pub trait Clock: Send + Sync {
 
     /// The time since some fixed moment of this process. Unlike the time of day it is never set back.
     fn elapsed(&self) -> Duration;
+
+    /// Completes when [`Self::now`] has come to a time.
+    fn reaches(&self, time: OffsetDateTime) -> BoxFuture<'static, ()>;
 }
 
 /// A clock that many parts share.
 pub type SharedClock = Arc<dyn Clock>;
+
+/// The time of day may be set, and the machine may sleep, while somebody waits for a time.
+const LONGEST_NAP: Duration = Duration::from_secs(30);
 
 /// The clock of the machine.
 #[derive(Debug, Clone, Copy)]
@@ -40,5 +47,16 @@ impl Clock for SystemClock {
 
     fn elapsed(&self) -> Duration {
         self.began.elapsed()
+    }
+
+    fn reaches(&self, time: OffsetDateTime) -> BoxFuture<'static, ()> {
+        let clock = *self;
+        Box::pin(async move {
+            while let Ok(left) = Duration::try_from(time - clock.now())
+                && !left.is_zero()
+            {
+                tokio::time::sleep(left.min(LONGEST_NAP)).await;
+            }
+        })
     }
 }

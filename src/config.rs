@@ -145,6 +145,8 @@ pub struct Overload {
     pub max_connections: usize,
     /// GraphQL requests; one more is told to come back.
     pub max_in_flight: usize,
+    /// Connections that stay open for subscriptions; one more is told to come back.
+    pub max_sockets: usize,
 }
 
 /// How tokens live.

@@ -20,5 +20,6 @@ pub mod permission;
 pub mod rotation;
 pub mod search;
 pub mod session;
+pub mod signal;
 pub mod throttle;
 pub mod user;

@@ -7,22 +7,28 @@ mod inputs;
 mod mutation;
 mod query;
 pub mod request;
+mod subscription;
 mod types;
 
 use std::sync::Arc;
 
 use async_graphql::{
-    EmptySubscription, Request, Response, SDLExportOptions, Schema, Variables,
+    Request, Response, SDLExportOptions, Schema, Variables,
     extensions::{Extension, ExtensionContext, ExtensionFactory, NextExecute},
 };
 
-use self::{document::Operation, mutation::Mutation, query::Query, request::RequestContext};
+use futures_util::Stream;
+
+use self::{
+    document::Operation, mutation::Mutation, query::Query, request::RequestContext,
+    subscription::Subscription,
+};
 use crate::auth::Auth;
 
 /// The executable schema.
 #[derive(Clone)]
 pub struct Api {
-    schema: Schema<Query, Mutation, EmptySubscription>,
+    schema: Schema<Query, Mutation, Subscription>,
     introspection: bool,
 }
 
@@ -39,7 +45,7 @@ impl Api {
     /// The API on top of the use cases.
     #[must_use]
     pub fn new(auth: Arc<Auth>, settings: &GraphQLSettings) -> Self {
-        let schema = Schema::build(Query, Mutation, EmptySubscription)
+        let schema = Schema::build(Query, Mutation, Subscription)
             .data(auth)
             .data(settings.clone())
             .extension(MarkStart)
@@ -66,13 +72,28 @@ impl Api {
         variables: Variables,
         context: Arc<RequestContext>,
     ) -> Response {
-        let mut request = Request::new("").variables(variables).data(context);
-        if let Some(name) = operation.name() {
-            request = request.operation_name(name);
-        }
-        request.set_parsed_query(operation.into_document());
-        self.schema.execute(request).await
+        self.schema.execute(request(operation, variables, context)).await
     }
+
+    /// Runs a subscription: an answer for each thing that happens. An operation that is not valid has one answer, and the
+    /// context knows that nothing ran.
+    pub fn subscribe(
+        &self,
+        operation: Operation,
+        variables: Variables,
+        context: Arc<RequestContext>,
+    ) -> impl Stream<Item = Response> + Send + Unpin + use<> {
+        self.schema.execute_stream(request(operation, variables, context))
+    }
+}
+
+fn request(operation: Operation, variables: Variables, context: Arc<RequestContext>) -> Request {
+    let mut request = Request::new("").variables(variables).data(context);
+    if let Some(name) = operation.name() {
+        request = request.operation_name(name);
+    }
+    request.set_parsed_query(operation.into_document());
+    request
 }
 
 const MAX_DIRECTIVES_PER_FIELD: usize = 5;
@@ -87,7 +108,7 @@ pub fn sdl() -> String {
         .include_specified_by()
         .prefer_single_line_descriptions()
         .use_space_ident();
-    Schema::build(Query, Mutation, EmptySubscription).finish().sdl_with_options(options)
+    Schema::build(Query, Mutation, Subscription).finish().sdl_with_options(options)
 }
 
 /// Tells the request that its operation was accepted and runs now.

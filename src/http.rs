@@ -2,7 +2,9 @@
 
 pub mod client_address;
 mod cookies;
+mod credentials;
 mod dpop;
+mod event_stream;
 mod explorer;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
@@ -16,7 +18,11 @@ mod outbox;
 mod pages;
 mod parameters;
 mod respond;
+mod revocations;
+mod seats;
 pub mod server;
+mod subscribed;
+mod websocket;
 
 use std::sync::Arc;
 
@@ -31,6 +37,7 @@ use url::Url;
 use self::{
     layers::Envelope,
     origin::{Origins, public_cors},
+    seats::Seats,
 };
 use crate::{
     auth::Auth,
@@ -55,6 +62,8 @@ pub struct HttpSettings {
     pub outbox: Option<Arc<Outbox>>,
     /// GraphQL requests at a time; one more is told to come back.
     pub max_in_flight: usize,
+    /// Connections that stay open for subscriptions; one more is told to come back.
+    pub max_sockets: usize,
 }
 
 /// The pages that links in letters lead to, as long as an app has none of its own.
@@ -74,6 +83,7 @@ struct Http {
     api: Api,
     auth: Arc<Auth>,
     origins: Origins,
+    seats: Seats,
     explorer: bool,
     sdl: String,
 }
@@ -87,7 +97,8 @@ pub fn router(api: Api, auth: Arc<Auth>, request_ids: RequestIds, settings: Http
     let in_flight = Arc::new(Semaphore::new(settings.max_in_flight));
     let shed = middleware::from_fn_with_state(in_flight, layers::shed);
     let encrypted = settings.public_url.scheme() == "https";
-    let http = Arc::new(Http { api, auth, origins, explorer: settings.explorer, sdl: sdl() });
+    let seats = Seats::new(settings.max_sockets);
+    let http = Arc::new(Http { api, auth, origins, seats, explorer: settings.explorer, sdl: sdl() });
 
     let routes = Router::new()
         .route("/graphql", any(graphql::handle).layer(shed))
@@ -100,7 +111,9 @@ pub fn router(api: Api, auth: Arc<Auth>, request_ids: RequestIds, settings: Http
         Some(outbox) => routes.merge(outbox::router(outbox, &settings.public_url)),
         None => routes,
     };
-    let public = Router::new().route("/.well-known/jwks.json", get(ops::jwks));
+    let public = Router::new()
+        .route("/.well-known/jwks.json", get(ops::jwks))
+        .route("/.well-known/keywheel/revocations", get(revocations::handle));
     // Inside of the rules for other origins, which hold for what went wrong as well.
     let rescued = |routes: Router<Arc<Http>>| routes.layer(middleware::from_fn(layers::rescue));
     rescued(routes)

@@ -231,6 +231,7 @@ pub(super) fn http(config: &Config, surroundings: &Surroundings, sends_mail: boo
         trusted_proxies: config.trusted_proxies.clone(),
         explorer: config.explorer,
         max_in_flight: config.overload.max_in_flight,
+        max_sockets: config.overload.max_sockets,
     }
 }
 

@@ -17,9 +17,14 @@ use crate::{
         ids::UserId,
         letter::{Letter, LetterKind},
         origin::Origin,
+        session::EndReason,
         user::User,
     },
-    store::{Tx, cluster, erasure, users},
+    store::{
+        Tx, cluster, erasure,
+        sessions::{self, Selection},
+        users,
+    },
 };
 
 /// For so long it is worth telling somebody that their account was erased.
@@ -69,7 +74,9 @@ pub async fn delete(auth: &Auth, caller: &Caller, request: DeleteAccount) -> Res
             }
             auth.limits.forget(&tx, &user).await?;
             // Of what the erasure itself would tell about the user, nothing is kept either.
-            erase(&tx, &user, (&notes, &Origin::default()), &request.origin).await?;
+            let nowhere = Origin::default();
+            let reason = EndReason::RevokedByUser;
+            auth.accounts.erase(&tx, &user, reason, (&notes, &nowhere), &request.origin).await?;
             Ok(true)
         })
         .await?;
@@ -89,23 +96,28 @@ impl Accounts {
                 if !by.may_take_the_last() && is_last_administrator(&tx, &target).await? {
                     return Err(FieldError::at(&["input"], last_admin()).into());
                 }
-                erase(&tx, &target, (&notes, origin), origin).await
+                self.erase(&tx, &target, EndReason::RevokedByAdmin, (&notes, origin), origin).await
             })
             .await
     }
-}
 
-/// Erases a user who is held, and tells the mailbox that was theirs, if mail is sent: it may not have been the owner.
-async fn erase(
-    tx: &Tx,
-    user: &User,
-    (notes, kept): (&Notes, &Origin),
-    told: &Origin,
-) -> Result<(), AuthError> {
-    erasure::erase(tx, user).await?;
-    notes.add(Fact::new(Action::AccountDeleted, kept).of(user.id));
-    if let Some(email) = &user.email {
-        notes.mail(Letter::to_address(LetterKind::AccountErased, email.clone(), told), WORTH_TELLING);
+    /// Erases a user who is held, and tells the mailbox that was theirs, if mail is sent: it may not have been the owner.
+    async fn erase(
+        &self,
+        tx: &Tx,
+        user: &User,
+        reason: EndReason,
+        (notes, kept): (&Notes, &Origin),
+        told: &Origin,
+    ) -> Result<(), AuthError> {
+        // By name, though their rows go as well: access tokens of theirs are still about.
+        let ended = sessions::end_selected(tx, &self.end(user.id, Selection::All, reason)).await?;
+        notes.extend(ended.iter().map(|session| Fact::ended(user.id, session.id, reason, kept)));
+        erasure::erase(tx, user).await?;
+        notes.add(Fact::new(Action::AccountDeleted, kept).of(user.id));
+        if let Some(email) = &user.email {
+            notes.mail(Letter::to_address(LetterKind::AccountErased, email.clone(), told), WORTH_TELLING);
+        }
+        Ok(())
     }
-    Ok(())
 }

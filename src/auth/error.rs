@@ -95,6 +95,9 @@ pub enum Fault {
     /// Somebody else changed the same session or account at the same time. Nothing was done.
     #[error("the session or account was changed by somebody else at the same time")]
     Contended,
+    /// What happens on other nodes is not known at the moment, or something may have been missed.
+    #[error("what happens on other nodes is not known")]
+    OutOfSight,
     /// More proofs of possession come in than can be remembered.
     #[error("too many proofs of possession to remember")]
     TooManyProofs,
@@ -108,6 +111,7 @@ impl Fault {
             Self::Store(StoreError::Unavailable(_) | StoreError::Conflict(_))
             | Self::Hasher(HasherError::Busy)
             | Self::Contended
+            | Self::OutOfSight
             | Self::TooManyProofs => true,
             Self::Store(StoreError::Corrupt { .. } | StoreError::Broken(_))
             | Self::Hasher(HasherError::Argon2(_) | HasherError::Stored(_))

@@ -89,7 +89,7 @@ pub async fn identify(
         return Ok(Err(Unidentified::ProofRefused(ProofRefused::Replayed)));
     }
     let authority = auth.accounts.grants.authority(&user);
-    Ok(Ok(Caller { user, session, authority }))
+    Ok(Ok(Caller { user, session, authority, token_ends: token.expires_at }))
 }
 
 impl Auth {

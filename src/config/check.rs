@@ -149,6 +149,7 @@ impl RawOverload {
         Ok(Overload {
             max_connections: within("overload.max_connections", self.max_connections, 1..=MOST)?,
             max_in_flight: within("overload.max_in_flight", self.max_in_flight, 1..=MOST)?,
+            max_sockets: within("overload.max_sockets", self.max_sockets, 0..=MOST)?,
         })
     }
 }

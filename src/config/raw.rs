@@ -115,9 +115,11 @@ pub(super) struct RawAudit {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[expect(clippy::struct_field_names, reason = "they are named as in the file")]
 pub(super) struct RawOverload {
     pub(super) max_connections: usize,
     pub(super) max_in_flight: usize,
+    pub(super) max_sockets: usize,
 }
 
 #[derive(Deserialize, Default)]
@@ -291,7 +293,7 @@ impl Default for RawAudit {
 
 impl Default for RawOverload {
     fn default() -> Self {
-        Self { max_connections: 4_096, max_in_flight: 1_024 }
+        Self { max_connections: 4_096, max_in_flight: 1_024, max_sockets: 2_048 }
     }
 }
 

@@ -67,6 +67,8 @@ pub struct VerifiedToken {
     pub user_id: UserId,
     /// Of which session.
     pub session_id: SessionId,
+    /// When it reaches its end.
+    pub expires_at: OffsetDateTime,
     /// The key that it is bound to. Whoever sends it must prove to have that key.
     pub jkt: Option<Thumbprint>,
 }
@@ -118,6 +120,12 @@ impl AccessTokens {
     #[must_use]
     pub fn new(keyring: Arc<Keyring>, settings: AccessTokenSettings) -> Self {
         Self { keyring, settings }
+    }
+
+    /// Who makes them.
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        &self.settings.issuer
     }
 
     /// How long a token is good for.
@@ -179,12 +187,12 @@ impl AccessTokens {
         if claims.exp <= now {
             return Err(TokenRefused::Expired);
         }
-        let parsed = (claims.sub.parse(), claims.sid.parse());
-        let (Ok(user_id), Ok(session_id)) = parsed else {
+        let parsed = (claims.sub.parse(), claims.sid.parse(), end(claims.exp));
+        let (Ok(user_id), Ok(session_id), Some(expires_at)) = parsed else {
             return Err(TokenRefused::Invalid);
         };
         let jkt = claims.cnf.map(|cnf| thumbprint(&cnf.jkt).ok_or(TokenRefused::Invalid)).transpose()?;
-        Ok(VerifiedToken { user_id, session_id, jkt })
+        Ok(VerifiedToken { user_id, session_id, expires_at, jkt })
     }
 
     /// The claims of a token that one of our keys has signed, with the algorithm of that key.
@@ -230,6 +238,10 @@ fn encode(part: &impl Serialize) -> Result<String, KeyError> {
 /// Since 1970; nothing was signed before.
 fn seconds(time: OffsetDateTime) -> u64 {
     time.unix_timestamp().try_into().unwrap_or(0)
+}
+
+fn end(exp: u64) -> Option<OffsetDateTime> {
+    OffsetDateTime::from_unix_timestamp(exp.try_into().ok()?).ok()
 }
 
 fn thumbprint(text: &str) -> Option<Thumbprint> {

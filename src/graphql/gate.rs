@@ -31,6 +31,7 @@ const FIELDS: &[(&str, Access)] = &[
     ("changeEmail", Access::Required),
     // The session of whoever confirms their own new address stays; without one all of them end.
     ("verifyEmail", Access::Tolerant),
+    ("sessionEvents", Access::Required),
 ];
 
 /// Fields that take a password or a token, or send a letter: one of them in an operation, or a guesser would put in a thousand.

@@ -36,6 +36,7 @@ pub struct RequestContext {
     client_address: Option<IpAddr>,
     user_agent: Option<String>,
     started: AtomicBool,
+    lost_track: AtomicBool,
     effects: Mutex<Effects>,
 }
 
@@ -158,6 +159,17 @@ impl RequestContext {
     #[must_use]
     pub fn started(&self) -> bool {
         self.started.load(Ordering::Relaxed)
+    }
+
+    /// Notes that whoever follows may have missed something, so that their connection ends and they look again.
+    pub fn lose_track(&self) {
+        self.lost_track.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether whoever follows may have missed something.
+    #[must_use]
+    pub fn lost_track(&self) -> bool {
+        self.lost_track.load(Ordering::Relaxed)
     }
 
     fn lock_effects(&self) -> std::sync::MutexGuard<'_, Effects> {

@@ -7,22 +7,27 @@ use axum::{
     Extension,
     body::Body,
     extract::State,
-    http::{HeaderMap, Method, Request, StatusCode, header, request::Parts},
+    http::{Method, Request, StatusCode, header, request::Parts},
     response::{IntoResponse, Redirect, Response},
 };
 use secrecy::SecretString;
 
 use super::{
-    Http, cookies, dpop,
+    Http, cookies,
+    credentials::Credentials,
+    dpop, event_stream,
     layers::{ClientAddress, RequestId},
     negotiation::{self, Media},
     parameters::Parameters,
     respond::{self, Refusal, Report, Scheme},
+    subscribed,
+    websocket::{self, Visit},
 };
 use crate::{
     auth::{
         Caller,
         identify::{self, Unidentified, identify},
+        presence::Presence,
         proof::ProofRefused,
     },
     domain::origin::Origin,
@@ -44,18 +49,36 @@ pub(super) async fn handle(
     if http.explorer && is_page_visit(&parts) {
         return Redirect::to("/explorer").into_response();
     }
-    let Some(media) = negotiation::negotiate(&parts.headers) else {
-        let message = "Accept application/graphql-response+json or application/json.";
-        return Refusal::http(StatusCode::NOT_ACCEPTABLE, message).respond(Media::Legacy, &request_id);
-    };
     let user_agent = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
-    let context = RequestContext::new(
-        http.origins.allow(&parts.headers),
-        client_address,
-        user_agent.map(str::to_owned),
-    );
-    let exchange = Exchange { http: &http, parts, media, request_id, report: Report::default() };
+    let user_agent = user_agent.map(str::to_owned);
+    if websocket::is_asked_for(&parts.headers) {
+        let visit = Visit { http, address: client_address, user_agent, request_id: request_id.clone() };
+        let opened = websocket::open(visit, parts).await;
+        return opened.unwrap_or_else(|refusal| refused(refusal, Media::Modern, &request_id));
+    }
+    let takes_events = negotiation::takes_events(&parts.headers);
+    let media = match negotiation::negotiate(&parts.headers) {
+        Some(media) => media,
+        // Whoever reads event streams knows what a status is.
+        None if takes_events => Media::Modern,
+        None => return not_acceptable().respond(Media::Legacy, &request_id),
+    };
+    let context = RequestContext::new(http.origins.allow(&parts.headers), client_address, user_agent);
+    let exchange =
+        Exchange { http: &http, parts, media, takes_events, request_id, report: Report::default() };
     exchange.answer(body, context).await
+}
+
+fn not_acceptable() -> Refusal {
+    let message = "Accept application/graphql-response+json or application/json.";
+    Refusal::http(StatusCode::NOT_ACCEPTABLE, message)
+}
+
+fn refused(refusal: Refusal, media: Media, request_id: &RequestId) -> Response {
+    let report = Report { code: Some(refusal.code()), ..Report::default() };
+    let mut response = refusal.respond(media, request_id);
+    response.extensions_mut().insert(report);
+    response
 }
 
 /// One request on its way to an answer.
@@ -63,6 +86,7 @@ struct Exchange<'a> {
     http: &'a Http,
     parts: Parts,
     media: Media,
+    takes_events: bool,
     request_id: RequestId,
     report: Report,
 }
@@ -100,7 +124,32 @@ impl Exchange<'_> {
         if let Some(caller) = &context.caller {
             context.belongs_to(caller.session_id());
         }
+        if operation.kind() == OperationType::Subscription {
+            return self.follow(operation, parameters, context).await;
+        }
         Ok(self.execute(operation, parameters, context).await)
+    }
+
+    /// Answers with a stream, for as long as the caller may stay.
+    async fn follow(
+        &mut self,
+        operation: Operation,
+        parameters: Parameters,
+        context: RequestContext,
+    ) -> Result<Response, Refusal> {
+        let caller = context.caller()?;
+        self.report.session_id = Some(caller.session_id().to_string());
+        let mut seat = self.http.seats.take().ok_or_else(ApiError::unavailable)?;
+        if !seat.give_to(caller.user.id) {
+            let message = "There are too many connections of this user.";
+            return Err(ApiError::new(ErrorCode::RateLimited, message).into());
+        }
+        let begun = Presence::begin(&self.http.auth, caller).await.map_err(ApiError::from)?;
+        let presence = begun.map_err(|why| Refusal::challenge(why.into(), Scheme::Bearer))?;
+        match subscribed::run(&self.http.api, operation, parameters, context, &self.request_id) {
+            Ok(subscribed) => Ok(event_stream::respond(subscribed, presence, seat)),
+            Err(refused) => Ok(respond::not_executed(&refused, Media::Modern)),
+        }
     }
 
     async fn parameters(&self, body: Body) -> Result<Parameters, Refusal> {
@@ -116,8 +165,15 @@ impl Exchange<'_> {
             return Err(Refusal::method("POST", "Only queries can be sent with GET."));
         }
         if operation.kind() == OperationType::Subscription {
-            let message = "Subscriptions are not served here.";
-            return Err(ApiError::new(ErrorCode::GraphqlValidationFailed, message).into());
+            if !self.takes_events {
+                let message =
+                    "Subscriptions are served over a WebSocket, and to those who accept text/event-stream.";
+                return Err(ApiError::new(ErrorCode::GraphqlValidationFailed, message).into());
+            }
+            return Ok(subscribed::check(operation)?);
+        }
+        if self.takes_events && negotiation::negotiate(&self.parts.headers).is_none() {
+            return Err(not_acceptable());
         }
         let introspects = operation.root_fields().any(|name| name == "__schema" || name == "__type");
         if introspects && !self.http.api.introspection() {
@@ -144,7 +200,7 @@ impl Exchange<'_> {
         if access == Access::Public {
             return Ok(None);
         }
-        let (found, scheme) = match credentials(&self.parts.headers) {
+        let (found, scheme) = match Credentials::in_headers(&self.parts.headers) {
             Credentials::None if access == Access::Required => {
                 return Err(Refusal::challenge(ApiError::token_missing(), Scheme::Bearer));
             }
@@ -210,34 +266,6 @@ impl Exchange<'_> {
 
 /// A proof that has nothing wrong but its nonce.
 const STALE_NONCE: Unidentified = Unidentified::ProofRefused(ProofRefused::NonceRequired);
-
-enum Credentials {
-    None,
-    /// Something that is no access token.
-    Unusable,
-    Bearer(SecretString),
-    Dpop(SecretString),
-}
-
-/// RFC 6750 §2.1 and RFC 9449 §7.1.
-fn credentials(headers: &HeaderMap) -> Credentials {
-    let mut values = headers.get_all(header::AUTHORIZATION).iter();
-    let value = match (values.next(), values.next()) {
-        (None, _) => return Credentials::None,
-        (Some(value), None) => value.to_str().unwrap_or_default(),
-        (Some(_), Some(_)) => return Credentials::Unusable,
-    };
-    let (scheme, token) = value.split_once(' ').map_or(("", ""), |(scheme, token)| (scheme, token.trim()));
-    if token.is_empty() {
-        Credentials::Unusable
-    } else if scheme.eq_ignore_ascii_case("bearer") {
-        Credentials::Bearer(token.to_owned().into())
-    } else if scheme.eq_ignore_ascii_case("dpop") {
-        Credentials::Dpop(token.to_owned().into())
-    } else {
-        Credentials::Unusable
-    }
-}
 
 /// Somebody opened the endpoint in a browser.
 fn is_page_visit(parts: &Parts) -> bool {

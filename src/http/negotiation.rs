@@ -42,6 +42,12 @@ pub(super) fn wants_page(headers: &HeaderMap) -> bool {
     ranges(headers).iter().any(|range| range.name == "text/html")
 }
 
+/// Whether the client reads an event stream.
+pub(super) fn takes_events(headers: &HeaderMap) -> bool {
+    ranges(headers).iter().any(|range| range.name == EVENTS && range.quality > 0)
+}
+
+const EVENTS: &str = "text/event-stream";
 const MODERN: &str = "application/graphql-response+json";
 const LEGACY: &str = "application/json";
 

@@ -55,7 +55,7 @@ pub(super) async fn jwks(State(http): State<Arc<Http>>, headers: HeaderMap) -> R
 }
 
 /// Whether the client has what the tag names. A proxy that compressed the answer has made the tag a weak one.
-fn is_known(headers: &HeaderMap, etag: &str) -> bool {
+pub(super) fn is_known(headers: &HeaderMap, etag: &str) -> bool {
     let named = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
     named
         .flat_map(|value| value.split(','))

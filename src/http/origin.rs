@@ -28,6 +28,16 @@ impl Origins {
         headers.get("sec-fetch-site").is_some_and(|site| site == "same-origin")
     }
 
+    /// Whether a page that opens a WebSocket may. What is no page does not say where it comes from.
+    pub(super) fn permit_socket(&self, headers: &HeaderMap) -> bool {
+        let mut origins = headers.get_all(header::ORIGIN).iter();
+        match (origins.next(), origins.next()) {
+            (None, _) => true,
+            (Some(origin), None) => self.0.contains(origin),
+            (Some(_), Some(_)) => false,
+        }
+    }
+
     /// Cross-origin resource sharing for these origins, with credentials.
     pub(super) fn cors(&self) -> CorsLayer {
         const MAX_AGE: std::time::Duration = std::time::Duration::from_hours(2);

@@ -7,6 +7,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use serde_json::json;
 
 use super::{layers::RequestId, negotiation::Media};
 use crate::graphql::error::{ApiError, ErrorCode};
@@ -76,14 +77,8 @@ impl Refusal {
         };
         let challenges = self.challenged.map(|scheme| challenges(&self.error, scheme)).unwrap_or_default();
         let retry_after = self.error.retry_after;
-        let fault = is_fault(self.error.code);
-        let mut error: async_graphql::Error = self.error.into();
-        if fault {
-            error.extensions.get_or_insert_default().set("requestId", request_id.as_str());
-        }
-        let body =
-            serde_json::json!({ "errors": [{ "message": error.message, "extensions": error.extensions }] });
-        let mut response = json(status, media, body.to_string());
+        let body = json!({ "errors": [error_json(self.error, request_id)] });
+        let mut response = answer(status, media, body.to_string());
         let headers = response.headers_mut();
         if let Some(allow) = self.allow {
             headers.insert(header::ALLOW, HeaderValue::from_static(allow));
@@ -102,6 +97,16 @@ impl From<ApiError> for Refusal {
     fn from(error: ApiError) -> Self {
         Self { error, status: None, allow: None, challenged: None }
     }
+}
+
+/// An error of an operation that did not run.
+pub(super) fn error_json(error: ApiError, request_id: &RequestId) -> serde_json::Value {
+    let fault = is_fault(error.code);
+    let mut error: async_graphql::Error = error.into();
+    if fault {
+        error.extensions.get_or_insert_default().set("requestId", request_id.as_str());
+    }
+    json!({ "message": error.message, "extensions": error.extensions })
 }
 
 /// Gives every error a code: those of the framework come without one.
@@ -133,7 +138,7 @@ pub(super) fn not_executed(result: &GraphQLResult, media: Media) -> Response {
         Media::Modern => status_before_execution(ErrorCode::GraphqlValidationFailed),
         Media::Legacy => StatusCode::OK,
     };
-    json(status, media, serde_json::json!({ "errors": result.errors }).to_string())
+    answer(status, media, json!({ "errors": result.errors }).to_string())
 }
 
 /// The answer of an operation that ran.
@@ -163,7 +168,7 @@ pub(super) fn code_of(error: &async_graphql::ServerError) -> Option<ErrorCode> {
 }
 
 /// What the log holds the cause of, under the id of the request.
-fn is_fault(code: ErrorCode) -> bool {
+pub(super) fn is_fault(code: ErrorCode) -> bool {
     matches!(code, ErrorCode::ServiceUnavailable | ErrorCode::InternalServerError)
 }
 
@@ -178,7 +183,7 @@ fn as_u32(value: &Value) -> Option<u32> {
     }
 }
 
-fn json(status: StatusCode, media: Media, body: String) -> Response {
+fn answer(status: StatusCode, media: Media, body: String) -> Response {
     let content_type = HeaderValue::from_static(media.content_type());
     (status, [(header::CONTENT_TYPE, content_type)], Body::from(body)).into_response()
 }

@@ -8,13 +8,10 @@ use std::{
 
 use axum::{Router, body::Body};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    server::graceful::{GracefulShutdown, Watcher},
-};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{Notify, OwnedSemaphorePermit, Semaphore},
+    sync::{Notify, OwnedSemaphorePermit, Semaphore, watch},
     time::timeout,
 };
 use tokio_io_timeout::TimeoutStream;
@@ -53,7 +50,7 @@ pub async fn serve(
     settings: ServerSettings,
     shutdown: impl Future<Output = ()>,
 ) {
-    let graceful = GracefulShutdown::new();
+    let stopping = watch::Sender::new(false);
     let room = Arc::new(Semaphore::new(settings.max_connections));
     let mut turned_away = Trouble::default();
     let mut broken = Trouble::default();
@@ -66,7 +63,8 @@ pub async fn serve(
         match accepted {
             Ok((stream, _)) => match Arc::clone(&room).try_acquire_owned() {
                 Ok(place) => {
-                    tokio::spawn(serve_connection(stream, place, router.clone(), graceful.watcher()));
+                    let place = Place(Arc::new(place));
+                    tokio::spawn(serve_connection(stream, place, router.clone(), stopping.subscribe()));
                 }
                 Err(_full) => {
                     turn_away(stream);
@@ -83,7 +81,10 @@ pub async fn serve(
         }
     }
     drop(listener);
-    if timeout(SHUTDOWN_GRACE, graceful.shutdown()).await.is_err() {
+    stopping.send_replace(true);
+    // When all places are free again, those of sockets among them.
+    let all = u32::try_from(settings.max_connections).unwrap_or(u32::MAX);
+    if timeout(SHUTDOWN_GRACE, room.acquire_many(all)).await.is_err() {
         tracing::warn!("some requests did not finish in time");
     }
 }
@@ -118,8 +119,16 @@ impl Trouble {
     }
 }
 
-async fn serve_connection(stream: TcpStream, place: OwnedSemaphorePermit, router: Router, watcher: Watcher) {
-    let _place = place;
+/// The place of a connection among those that there is room for. Whoever keeps a connection beyond its requests keeps it.
+#[derive(Clone)]
+pub(super) struct Place(#[expect(dead_code, reason = "it is held, not looked at")] Arc<OwnedSemaphorePermit>);
+
+async fn serve_connection(
+    stream: TcpStream,
+    place: Place,
+    router: Router,
+    mut stopping: watch::Receiver<bool>,
+) {
     let Ok(peer) = stream.peer_addr() else { return };
     let _ = stream.set_nodelay(true);
     let spoke = Arc::new(Notify::new());
@@ -128,6 +137,7 @@ async fn serve_connection(stream: TcpStream, place: OwnedSemaphorePermit, router
         has_spoken.notify_one();
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(PeerAddress(peer.ip()));
+        request.extensions_mut().insert(place.clone());
         router.clone().oneshot(request)
     });
     let mut stream = TimeoutStream::new(stream);
@@ -136,13 +146,26 @@ async fn serve_connection(stream: TcpStream, place: OwnedSemaphorePermit, router
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
         .max_buf_size(MAX_HEADER)
-        .serve_connection(TokioIo::new(Box::pin(stream)), service);
-    tokio::select! {
-        // A client that breaks off or speaks no HTTP is its own affair.
-        result = watcher.watch(connection) => if let Err(error) = result {
-            tracing::debug!(error = %error, "a connection broke");
-        },
-        () = silence(&spoke) => {}
+        .serve_connection(TokioIo::new(Box::pin(stream)), service)
+        .with_upgrades();
+    let mut connection = std::pin::pin!(connection);
+    let result = tokio::select! {
+        result = connection.as_mut() => result,
+        () = silence(&spoke) => return,
+        () = told(&mut stopping) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    // A client that breaks off or speaks no HTTP is its own affair.
+    if let Err(error) = result {
+        tracing::debug!(error = %error, "a connection broke");
+    }
+}
+
+async fn told(stopping: &mut watch::Receiver<bool>) {
+    if stopping.wait_for(|stopping| *stopping).await.is_err() {
+        std::future::pending::<()>().await;
     }
 }
 

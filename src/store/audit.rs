@@ -6,6 +6,7 @@ use sea_orm::{
     UpdateMany, sea_query::Expr,
 };
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use super::{
     Store, StoreError, Tx,
@@ -18,6 +19,7 @@ use crate::domain::{
     audit::{Action, Event, Fact},
     ids::{EventId, SessionId, UserId},
     origin::Origin,
+    signal::Signal,
 };
 
 /// Rows of one statement: databases bound the number of its parameters.
@@ -64,12 +66,50 @@ pub async fn find(store: &Store, id: EventId) -> Result<Option<Event>, StoreErro
     row.map(TryInto::try_into).transpose()
 }
 
+/// What is to be told of the events from an id on, in their order: of all of them, or only of those that ended sessions.
+///
+/// # Errors
+/// When the database cannot.
+pub async fn signals(
+    store: &Store,
+    from: EventId,
+    only_ends: bool,
+    limit: u64,
+) -> Result<Vec<Signal>, StoreError> {
+    let ends = Condition::any()
+        .add(Column::Reason.is_not_null())
+        .add(Column::Action.eq(Action::DatabaseFenced.name()));
+    let rows: Vec<Row> = Entity::find()
+        .select_only()
+        .columns([Column::Id, Column::UserId, Column::SessionId, Column::Action, Column::Reason])
+        .column(Column::CreatedAt)
+        .filter(Column::Id.gte(from.as_uuid()))
+        .apply_if(only_ends.then_some(ends), QueryFilter::filter)
+        .order_by_asc(Column::Id)
+        .limit(limit)
+        .into_tuple()
+        .all(&store.reader)
+        .await?;
+    rows.into_iter().map(signal).collect()
+}
+
+type Row = (Uuid, Option<Uuid>, Option<Uuid>, String, Option<String>, i64);
+
+fn signal((id, user, session, action, reason, at): Row) -> Result<Signal, StoreError> {
+    let id = EventId::from_uuid(id);
+    let corrupt =
+        || StoreError::Corrupt { table: "audit_events", id: id.to_string(), what: "a time out of range" };
+    let at = from_millis(at).ok_or_else(corrupt)?;
+    let (user, session) = (user.map(UserId::from_uuid), session.map(SessionId::from_uuid));
+    Ok(Signal::new((id, at), user, session, &action, reason.is_some()))
+}
+
 /// Deletes events from before a time, at most `limit`; returns how many.
 ///
 /// # Errors
 /// When the database cannot.
 pub async fn prune(store: &Store, before: OffsetDateTime, limit: u64) -> Result<u64, StoreError> {
-    let ids: Vec<uuid::Uuid> = Entity::find()
+    let ids: Vec<Uuid> = Entity::find()
         .select_only()
         .column(Column::Id)
         .filter(Column::Id.lt(EventId::first_of(before).as_uuid()))

@@ -317,6 +317,23 @@ pub async fn list_live(store: &Store, page: &Page<'_>) -> Result<Vec<Session>, S
     query.all(&store.reader).await?.into_iter().map(TryInto::try_into).collect()
 }
 
+/// The sessions of a user that could be used at a time and were not ended since.
+///
+/// # Errors
+/// When the database cannot, or a row is impossible.
+pub async fn live_at(
+    store: &Store,
+    user_id: UserId,
+    at: OffsetDateTime,
+    idle_timeout: Duration,
+) -> Result<Vec<Session>, StoreError> {
+    let live = Entity::find()
+        .filter(of_user(user_id, Selection::All))
+        .filter(within_limits(at, idle_timeout))
+        .filter(Column::AuthEpoch.in_subquery(epoch_of(user_id)));
+    live.all(&store.reader).await?.into_iter().map(TryInto::try_into).collect()
+}
+
 /// Without its nonce no token of a session can ever be made or checked again.
 fn ending(which: Condition, reason: EndReason, now: OffsetDateTime) -> UpdateMany<Entity> {
     Entity::update_many()

@@ -131,7 +131,7 @@ async fn what_happened_stays_and_is_nobodys() {
     let before = app.database().number(count).await;
     app.wait(seconds(1));
     delete(&client, PASSWORD).await.data();
-    assert_eq!(app.database().number(count).await, before + 1);
+    assert_eq!(app.database().number(count).await, before + 3, "the deed, and the ends of two sessions");
 
     let query = "query ($id: ID!) { auditEvents(userId: $id) { nodes {
         action detail ipAddress userAgent user { id } session { id } actor { email } } } }";

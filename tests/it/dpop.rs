@@ -4,6 +4,7 @@ mod calls;
 mod everywhere;
 mod proofs;
 mod sessions;
+mod sockets;
 
 use crate::support::{
     TestApp,

@@ -10,13 +10,14 @@ use std::{
 
 use axum::http::Method;
 use keywheel::{
+    http::server::{self, ServerSettings},
     mail::MailError,
     telemetry::{LogFormat, subscriber},
 };
 use serde_json::{Value, json};
 use tracing_subscriber::EnvFilter;
 
-use crate::support::{ALICE, BOB, PASSWORD, SECRET, TestApp, mailbox, seconds};
+use crate::support::{ALICE, BOB, PASSWORD, SECRET, TestApp, mailbox, seconds, socket::Socket};
 
 thread_local! {
     /// Each test runs on one thread, so the log of a thread is the log of one test.
@@ -91,6 +92,7 @@ async fn no_secret_is_ever_logged_not_even_at_trace_level() {
     secrets.extend(use_device_token(&app, new_password).await);
     secrets.extend(use_proofs(&app).await);
     secrets.extend(use_letters(&app).await);
+    secrets.extend(use_sockets(&app).await);
     client.query("{ auditEvents { nodes { action detail user { email } } } }").await.data();
     app.client().refresh(&format!("{}x", first.refresh)).await.unwrap_err();
     app.wait(seconds(60));
@@ -177,6 +179,38 @@ async fn use_proofs(app: &TestApp) -> Vec<String> {
     owner.showing(&proof).refresh(&tokens.refresh).await.unwrap_err();
     let nonce = owner.nonce().unwrap();
     vec![tokens.access, tokens.refresh, proof, nonce]
+}
+
+/// Connects with good tokens, bad ones and proofs, and says things that are no messages; returns what must not be seen.
+async fn use_sockets(app: &TestApp) -> Vec<String> {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let settings = ServerSettings { max_connections: 10 };
+    tokio::spawn(server::serve(listener, app.app().router().clone(), settings, std::future::pending()));
+    let bob = app.sign_in(BOB).await;
+    let mut socket = Socket::following(address, &bob.access).await;
+    socket
+        .subscribe("2", &format!("subscription {{ sessionEvents(token: \"{}\") {{ id }} }}", bob.refresh))
+        .await;
+    assert_eq!(socket.hear().await["type"], "error");
+    app.client().bearing(&bob.access).query("mutation { logout { session { id } } }").await.data();
+    assert_eq!(socket.closed().await.0, 4403);
+    let mut again = Socket::open(address).await;
+    again.init(&bob.access).await;
+    assert_eq!(again.closed().await.1, "SESSION_REVOKED");
+    let mut garbage = Socket::open(address).await;
+    garbage.say_text(&format!("{{\"type\":\"connection_init\",\"payload\":\"{}\"}}", bob.access)).await;
+    assert_eq!(garbage.closed().await.0, 4400);
+    let _ = Socket::open_at(address, &format!("/graphql?token={}", bob.access), &[]).await;
+
+    let owner = app.prover();
+    let bound = owner.login(BOB).await;
+    let proof = owner.proof_for_socket(&bound.access);
+    let mut socket = Socket::open(address).await;
+    let payload = json!({ "authorization": format!("DPoP {}", bound.access), "dpop": proof });
+    socket.say(&json!({ "type": "connection_init", "payload": payload })).await;
+    assert_eq!(socket.hear().await["type"], "connection_ack");
+    vec![bob.access, bob.refresh, bound.access, bound.refresh, proof]
 }
 
 /// The same from outside, where every thread of the program writes into one log.

@@ -32,7 +32,7 @@ fn every_error_code_is_explained() {
 #[tokio::test]
 async fn the_gate_knows_every_root_field() {
     let app = TestApp::start().await;
-    let query = "{ __schema { queryType { fields { name } } mutationType { fields { name args { type { ofType { name } } } } } } }";
+    let query = "{ __schema { queryType { fields { name } } mutationType { fields { name args { type { ofType { name } } } } } subscriptionType { fields { name } } } }";
     let schema = app.client().query(query).await.data()["__schema"].clone();
     let names = |kind: &str| -> Vec<String> {
         let fields = schema[kind]["fields"].as_array().unwrap();
@@ -56,6 +56,8 @@ async fn the_gate_knows_every_root_field() {
             line("settings", Access::Public, false),
         ]
     );
+    let follows = [line("sessionEvents", Access::Required, false)];
+    assert_eq!(placed(names("subscriptionType")), follows);
     assert_eq!(
         placed(names("mutationType")),
         [

@@ -14,8 +14,8 @@ use crate::support::{ALICE, PASSWORD, TestApp};
 
 pub(crate) struct Running {
     pub(crate) address: std::net::SocketAddr,
-    stop: oneshot::Sender<()>,
-    server: JoinHandle<anyhow::Result<()>>,
+    pub(crate) stop: oneshot::Sender<()>,
+    pub(crate) server: JoinHandle<anyhow::Result<()>>,
     _folder: tempfile::TempDir,
 }
 

@@ -9,6 +9,7 @@ pub(crate) mod mailed;
 pub(crate) mod process;
 pub(crate) mod proxy;
 pub(crate) mod remote;
+pub(crate) mod socket;
 pub(crate) mod strapi;
 pub(crate) mod surroundings;
 

@@ -9,6 +9,7 @@ use axum::{
     Router,
     body::Body,
     http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header},
+    response::Response,
 };
 use http_body_util::BodyExt;
 use keywheel::http::client_address::PeerAddress;
@@ -116,6 +117,19 @@ impl Client {
 
     /// Sends any request, with what this client always sends along.
     pub(crate) async fn send(&self, method: Method, path: &str, body: impl Into<Body>) -> Reply {
+        let (parts, body) = self.respond(method, path, body).await.into_parts();
+        let bytes = body.collect().await.unwrap().to_bytes();
+        let reply = Reply {
+            status: parts.status,
+            headers: parts.headers,
+            text: String::from_utf8(bytes.to_vec()).unwrap(),
+        };
+        self.keep_cookie(&reply);
+        reply
+    }
+
+    /// The answer, of which no more than the head may have come.
+    pub(crate) async fn respond(&self, method: Method, path: &str, body: impl Into<Body>) -> Response {
         let mut request = Request::builder().method(method).uri(path);
         let is_set = |name: &str| self.headers.iter().any(|(set, _)| set == name);
         if !is_set("content-type") {
@@ -138,16 +152,7 @@ impl Client {
         }
         let mut request = request.body(body.into()).unwrap();
         request.extensions_mut().insert(PeerAddress(self.peer));
-        let response = self.router.clone().oneshot(request).await.unwrap();
-        let (parts, body) = response.into_parts();
-        let bytes = body.collect().await.unwrap().to_bytes();
-        let reply = Reply {
-            status: parts.status,
-            headers: parts.headers,
-            text: String::from_utf8(bytes.to_vec()).unwrap(),
-        };
-        self.keep_cookie(&reply);
-        reply
+        self.router.clone().oneshot(request).await.unwrap()
     }
 
     pub(crate) async fn get(&self, path: &str) -> Reply {

@@ -120,6 +120,13 @@ impl Prover {
         self.signer.sign(&self.signer.header(), &self.claims(access_token))
     }
 
+    /// For the first message over a socket, which is opened with a GET.
+    pub(crate) fn proof_for_socket(&self, access_token: &str) -> String {
+        let mut claims = self.claims(Some(access_token));
+        claims["htm"] = "GET".into();
+        self.signer.sign(&self.signer.header(), &claims)
+    }
+
     /// A client that sends one proof, whatever it is.
     pub(crate) fn showing(&self, proof: &str) -> Client {
         self.client.clone().header("dpop", proof)

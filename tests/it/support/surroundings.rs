@@ -8,42 +8,53 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::BoxFuture;
 use keywheel::{
     clock::Clock,
     crypto::{entropy::Entropy, sha256},
 };
 use time::{OffsetDateTime, macros::datetime};
+use tokio::sync::watch;
 
 #[derive(Debug)]
 pub(crate) struct TestClock {
-    now: Mutex<OffsetDateTime>,
+    now: watch::Sender<OffsetDateTime>,
     elapsed: Mutex<Duration>,
 }
 
 impl Default for TestClock {
     fn default() -> Self {
-        Self { now: Mutex::new(datetime!(2030-01-02 03:04:05 UTC)), elapsed: Mutex::default() }
+        Self { now: watch::Sender::new(datetime!(2030-01-02 03:04:05 UTC)), elapsed: Mutex::default() }
     }
 }
 
 impl TestClock {
     pub(crate) fn advance(&self, by: Duration) {
-        *self.now.lock().unwrap() += by;
         *self.elapsed.lock().unwrap() += by;
+        self.now.send_modify(|now| *now += by);
     }
 
     pub(crate) fn turn_back(&self, by: Duration) {
-        *self.now.lock().unwrap() -= by;
+        self.now.send_modify(|now| *now -= by);
     }
 }
 
 impl Clock for TestClock {
     fn now(&self) -> OffsetDateTime {
-        *self.now.lock().unwrap()
+        *self.now.borrow()
     }
 
     fn elapsed(&self) -> Duration {
         *self.elapsed.lock().unwrap()
+    }
+
+    fn reaches(&self, time: OffsetDateTime) -> BoxFuture<'static, ()> {
+        let mut now = self.now.subscribe();
+        Box::pin(async move {
+            if now.wait_for(|now| *now >= time).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        })
     }
 }
 
