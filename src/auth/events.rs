@@ -9,7 +9,7 @@ mod ended;
 mod tail;
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -23,7 +23,10 @@ pub(super) use self::ended::Ended;
 use super::{error::Fault, journal::Journal};
 use crate::{
     clock::SharedClock,
-    domain::{ids::UserId, signal::Signal},
+    domain::{
+        ids::{EventId, UserId},
+        signal::Signal,
+    },
     store::Store,
 };
 
@@ -47,8 +50,11 @@ pub struct Events {
     stopped: watch::Sender<bool>,
 }
 
+#[derive(Default)]
 struct State {
     followers: HashMap<UserId, Vec<mpsc::Sender<Arc<Signal>>>>,
+    /// The events of the last while that were told already.
+    seen: BTreeSet<EventId>,
     ended: Ended,
     /// Until when somebody may come and ask which sessions have ended.
     reader_until: Option<Instant>,
@@ -73,9 +79,7 @@ impl Events {
     /// Nothing is read before somebody wants to know. An end is remembered for `remember`.
     #[must_use]
     pub fn new(store: Store, journal: Journal, clock: SharedClock, remember: Duration) -> Self {
-        let state =
-            State { followers: HashMap::new(), ended: Ended::default(), reader_until: None, tail: None };
-        Self { store, journal, clock, remember, state: Mutex::new(state), stopped: watch::Sender::new(false) }
+        Self { store, journal, clock, remember, state: Mutex::default(), stopped: watch::Sender::new(false) }
     }
 
     /// Follows what happens to a user. What was committed before this returns is not told: look once more at what must be
@@ -143,8 +147,11 @@ impl Events {
 }
 
 impl State {
-    /// Passes a signal on to whom it concerns. A follower whose backlog is full loses their place, and so finds out.
-    fn deliver(&mut self, signal: Signal) {
+    /// Passes a signal on to whom it concerns, once. A follower whose backlog is full loses their place, and so finds out.
+    fn tell(&mut self, signal: Signal) {
+        if !self.seen.insert(signal.id) {
+            return;
+        }
         self.ended.add(&signal);
         let signal = Arc::new(signal);
         let tell = |senders: &mut Vec<mpsc::Sender<Arc<Signal>>>| {
@@ -159,6 +166,12 @@ impl State {
             None if signal.ended_many => self.followers.values_mut().for_each(tell),
             None => {}
         }
+    }
+
+    /// Forgets what was read, and the one who read it: the next one begins anew.
+    fn clear(&mut self) {
+        (self.tail, self.ended) = (None, Ended::default());
+        self.seen.clear();
     }
 
     /// Whether anybody wants to know what happens.

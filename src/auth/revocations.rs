@@ -12,8 +12,9 @@ use crate::{crypto::sha256, domain::ids::EventId};
 /// For how long an end is remembered beyond the life of an access token: a service may allow for clocks that differ, and a
 /// token may be on its way while its session ends.
 pub const LEEWAY: std::time::Duration = std::time::Duration::from_mins(1);
-/// So far back a reader is told again what they know. The ends of sessions are not committed in the order of their names.
-const AGAIN: std::time::Duration = std::time::Duration::from_secs(30);
+/// So far back a reader is told again what they know. The ends of sessions are not committed in the order of their names: one
+/// that the tail finds late, even after it saw nothing for a while, must not lie behind the reader.
+const AGAIN: std::time::Duration = std::time::Duration::from_mins(1);
 /// Sessions of one answer.
 const PAGE: usize = 1000;
 
