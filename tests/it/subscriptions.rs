@@ -4,6 +4,7 @@ mod closing;
 mod event_stream;
 pub(crate) mod nodes;
 mod room;
+mod slow;
 
 use std::sync::Arc;
 
