@@ -68,7 +68,7 @@ struct Changes {
     expired: VecDeque<SessionEvent>,
     /// Up to when sessions that expired were found.
     looked_at: OffsetDateTime,
-    /// When the next one expires, unless it is refreshed.
+    /// When the next one expires, unless it is refreshed. One that begins later expires later.
     next_end: Option<OffsetDateTime>,
 }
 
@@ -91,21 +91,12 @@ impl Changes {
                     if let Some((id, Some(change))) = signal.session
                         && let Some((session, _)) = sessions::find(self.auth.store(), id).await?
                     {
-                        if change == SessionChange::Created {
-                            self.expect_end_of(&session);
-                        }
                         return Ok(SessionEvent { id: signal.id, change, session, at: signal.at });
                     }
                 }
                 () = next_end => self.look().await?,
             }
         }
-    }
-
-    /// A session that began may be the next to expire.
-    fn expect_end_of(&mut self, session: &Session) {
-        let end = session.ends_at(self.auth.accounts.idle_timeout);
-        self.next_end = Some(self.next_end.map_or(end, |next| next.min(end)));
     }
 
     /// Finds what has expired since the last look, and what will next. Refreshing moves the time, and nobody tells.

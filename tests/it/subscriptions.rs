@@ -192,6 +192,18 @@ async fn only_a_subscription_runs_and_the_guards_are_the_same() {
     assert_eq!(socket.event().await["kind"], "CREATED", "and the id can still be used");
 }
 
+/// An operation of which nothing is left is over at once, and takes up nothing.
+#[tokio::test]
+async fn a_subscription_that_skips_its_field_is_complete() {
+    let live = Live::start().await;
+    let phone = live.sign_in(ALICE).await;
+    let mut socket = live.admitted(&phone.access).await;
+    for _ in 0..20 {
+        socket.subscribe("s", "subscription { sessionEvents @skip(if: true) { kind } }").await;
+        assert_eq!(socket.hear().await, json!({ "type": "complete", "id": "s" }));
+    }
+}
+
 /// A refusal by HTTP, for who does not ask for a stream.
 #[tokio::test]
 async fn a_subscription_is_not_answered_as_a_query() {
