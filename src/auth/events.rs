@@ -32,7 +32,7 @@ use crate::{
 
 /// Signals that a slow follower may be behind.
 const BACKLOG: usize = 64;
-/// What is known is asked for at this age at most.
+/// What is known may be so old when somebody asks.
 const FRESH: Duration = Duration::from_secs(1);
 /// For what is known to become fresh.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -98,7 +98,7 @@ impl Events {
         Ok(Following(receiver))
     }
 
-    /// Lets somebody read which sessions have ended, as it was at most a second ago.
+    /// Lets somebody read which sessions have ended, as it was at most a second before they asked.
     ///
     /// # Errors
     /// When the database cannot answer: nobody may take that for "none".
@@ -108,7 +108,7 @@ impl Events {
             state.reader_until = Some(Instant::now() + READER_RETURNS);
             self.tail(&mut state)
         };
-        self.wait_until(known, Some(FRESH)).await?;
+        self.wait_until(known, Instant::now().checked_sub(FRESH)).await?;
         Ok(read(&self.lock().ended))
     }
 
@@ -131,8 +131,9 @@ impl Events {
         state.tail.get_or_insert_with(|| tail::start(Arc::clone(self))).clone()
     }
 
-    async fn wait_until(&self, mut known: Known, age: Option<Duration>) -> Result<(), Fault> {
-        let is_good = |at: &Option<Instant>| at.is_some_and(|at| age.is_none_or(|age| at.elapsed() <= age));
+    /// Waits until everything is known that had been committed at a time, or at some time.
+    async fn wait_until(&self, mut known: Known, time: Option<Instant>) -> Result<(), Fault> {
+        let is_good = |at: &Option<Instant>| at.is_some_and(|at| time.is_none_or(|time| at >= time));
         let waited = tokio::time::timeout(PATIENCE, known.wait_for(is_good)).await;
         let stopped = *self.stopped.borrow();
         if stopped || !matches!(waited, Ok(Ok(_))) {

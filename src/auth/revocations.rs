@@ -59,7 +59,7 @@ fn as_text<S: Serializer>(id: &SessionId, serializer: S) -> Result<S::Ok, S::Err
 }
 
 /// The sessions that were ended and may have living access tokens: from where the last answer left off, or all of them.
-/// At most a second old.
+/// As it was at most a second before.
 ///
 /// # Errors
 /// When the database cannot answer. Nobody may take that for an empty list.

@@ -10,9 +10,10 @@ use std::sync::Arc;
 
 use keywheel::auth::Auth;
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 
 use crate::{
-    server::{Running, run},
+    server::{Running, run_at},
     support::{
         ALICE, BOB, TestApp,
         client::{Client, Tokens},
@@ -40,8 +41,12 @@ impl Live {
     }
 
     pub(crate) async fn of(app: TestApp) -> Self {
+        Self::at(app, TcpListener::bind("127.0.0.1:0").await.unwrap())
+    }
+
+    pub(crate) fn at(app: TestApp, listener: TcpListener) -> Self {
         let (client, clock, auth) = (app.client(), Arc::clone(&app.clock), Arc::clone(app.app().auth()));
-        Self { running: run(app).await, client, clock, auth }
+        Self { running: run_at(app, listener), client, clock, auth }
     }
 
     pub(crate) async fn sign_in(&self, email: &str) -> Tokens {

@@ -142,7 +142,9 @@ impl Tail<'_> {
         let signals = self.read(from - back, false).await?;
         let mut state = self.events.lock();
         state.seen = state.seen.split_off(&EventId::first_of(from - FAR));
-        signals.into_iter().for_each(|signal| state.tell(signal));
+        for signal in signals {
+            state.tell(signal);
+        }
         state.ended.forget_before(now - self.events.remember);
         drop(state);
         self.known.send_replace(Some(begin));

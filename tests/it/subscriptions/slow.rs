@@ -99,7 +99,13 @@ async fn an_event_costs_each_who_follows_one_statement() {
 /// Its session is over; that it cannot be told must not keep its place for it.
 #[tokio::test]
 async fn who_does_not_read_is_no_reason_to_wait() {
-    let live = Live::with("overload.max_sockets = 1\nlimits.enabled = false\n").await;
+    let app = TestApp::with("overload.max_sockets = 1\nlimits.enabled = false\n").await;
+    // Little room on the way, so that it is full long before the server gives the client up by itself.
+    let listening = TcpSocket::new_v4().unwrap();
+    listening.set_send_buffer_size(4096).unwrap();
+    listening.set_recv_buffer_size(4096).unwrap();
+    listening.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let live = Live::at(app, listening.listen(16).unwrap());
     let [victim, owner] = [live.sign_in(ALICE).await, live.sign_in(ALICE).await];
     let deaf = open_and_never_read(&live, &victim.access).await;
     live.revoke(&owner, &victim.session).await;
@@ -118,6 +124,7 @@ async fn open_and_never_read(live: &Live, token: &str) -> WebSocketStream<TcpStr
     use futures_util::{SinkExt, StreamExt};
     let tcp = TcpSocket::new_v4().unwrap();
     tcp.set_recv_buffer_size(4096).unwrap();
+    tcp.set_send_buffer_size(8192).unwrap();
     let stream = tcp.connect(live.running.address).await.unwrap();
     let mut request = format!("ws://{}/graphql", live.running.address).into_client_request().unwrap();
     request.headers_mut().insert("sec-websocket-protocol", "graphql-transport-ws".parse().unwrap());
