@@ -88,6 +88,8 @@ pub struct Config {
     pub explorer: bool,
     /// Whether the schema can be queried.
     pub introspection: bool,
+    /// Whether the server is a part of a federated graph.
+    pub federation: bool,
     /// The settings that were given, as `key = value`, without those that hold a secret or differ between nodes.
     pub given: Vec<String>,
 }

@@ -67,6 +67,7 @@ impl Raw {
             links: self.links.check()?,
             explorer: self.graphql.explorer.unwrap_or(dev),
             introspection: self.graphql.introspection.unwrap_or(dev),
+            federation: self.graphql.federation,
             given: Vec::new(),
         };
         if !dev {
