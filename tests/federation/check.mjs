@@ -110,6 +110,8 @@ try {
   answer = await query(LATEST, (await signIn(api, "alice@example.com")).accessToken, { first: 3 });
   same("of other users nothing is told by way of a reference", [buyers(answer), answer.errors], [["alice", null, null], undefined]);
   check("nor of their sessions", answer.data.latestOrders.nodes[0].placedWith.deviceName && !answer.data.latestOrders.nodes[1].placedWith?.deviceName, answer);
+  answer = await query("{ latestOrders(first: 2) { nodes { buyer { orders { id } } } } }", (await signIn(api, "alice@example.com")).accessToken);
+  same("by neither service", answer.data?.latestOrders.nodes.map(({ buyer }) => buyer.orders.length), [1, 0]);
   answer = await query(LATEST, (await signIn(api, "carol@example.com")).accessToken, { first: 3 });
   same("but to whoever may see users", buyers(answer), ["alice", "bob", null]);
   answer = await query(LATEST, (await signIn(api, "carol@example.com")).accessToken, { first: 101 });

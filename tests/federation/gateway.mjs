@@ -5,6 +5,9 @@ import { ApolloServer } from "@apollo/server";
 import { startStandaloneServer } from "@apollo/server/standalone";
 import { parse } from "graphql";
 
+// Otherwise it reports to its maker how it is used.
+process.env.APOLLO_TELEMETRY_DISABLED = "true";
+
 /** The one schema that clients see, of services like `{ name, url, sdl }`. */
 export function compose(services) {
   const { errors, supergraphSdl } = composeServices(services.map(({ name, url, sdl }) => ({ name, url, typeDefs: parse(sdl) })));
