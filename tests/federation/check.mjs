@@ -3,6 +3,7 @@
 //   node check.mjs <program>
 import { execFileSync, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
+import { request } from "node:http";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -29,6 +30,7 @@ const env = {
   KEYWHEEL_PUBLIC_URL: ISSUER,
   KEYWHEEL_LISTEN: "127.0.0.1:0",
   KEYWHEEL_GRAPHQL__FEDERATION: "true",
+  KEYWHEEL_TRUSTED_PROXIES: "127.0.0.1",
   KEYWHEEL_TOKENS__ACCESS_TTL: String(TTL),
   KEYWHEEL_PASSWORDS__MEMORY_KIB: "8",
   KEYWHEEL_PASSWORDS__ITERATIONS: "1",
@@ -52,6 +54,19 @@ async function ask(url, query, { token, variables, headers } = {}) {
     body: JSON.stringify({ query, variables }),
   });
   return { cookies: response.headers.getSetCookie(), ...(await response.json()) };
+}
+
+/** The same from another address of this machine. */
+function askFrom(localAddress, url, query, { variables, headers }) {
+  return new Promise((resolve, reject) => {
+    const options = { method: "POST", localAddress, headers: { "content-type": "application/json", ...headers } };
+    const sent = request(url, options, async (response) => {
+      let body = "";
+      for await (const piece of response) body += piece;
+      resolve(JSON.parse(body));
+    });
+    sent.on("error", reject).end(JSON.stringify({ query, variables }));
+  });
 }
 
 const LOGIN = "mutation ($input: LoginInput!) { login(input: $input) { accessToken refreshToken session { id } user { id } } }";
@@ -141,6 +156,11 @@ try {
   check("and so does refreshing", refreshed.data?.refreshToken.accessToken, refreshed);
   answer = await login(graph.url, "alice@example.com", { delivery: "COOKIE" });
   check("but not in cookie delivery, where the origin is missing", codes(answer)?.includes("ORIGIN_NOT_ALLOWED") && answer.cookies.length === 0, answer);
+
+  const phone = { input: { identifier: "alice@example.com", password: PASSWORD, delivery: "BODY" } };
+  const FROM = LOGIN.replace("session { id }", "session { ipAddress }");
+  answer = await askFrom("127.0.0.2", graph.url, FROM, { variables: phone, headers: { "x-forwarded-for": "192.0.2.1" } });
+  same("the session knows the address of the client, and not what the client claims", answer.data?.login.session.ipAddress, "127.0.0.2");
 
   // A gateway that passes on the cookie as well opens nothing: without the origin of the page it is refused.
   const browser = await ask(api, LOGIN, { variables: { input: { identifier: "alice@example.com", password: PASSWORD, delivery: "COOKIE" } }, headers: { origin: ISSUER } });

@@ -19,13 +19,19 @@ export function compose(services) {
 class PassingOn extends RemoteGraphQLDataSource {
   willSendRequest({ request, context }) {
     if (context.authorization) request.http.headers.set("authorization", context.authorization);
+    // Of the connection: what a client claims in this header is worth nothing.
+    request.http.headers.set("x-forwarded-for", context.address);
   }
 }
 
 export async function serve(supergraphSdl, DataSource = PassingOn) {
   const gateway = new ApolloGateway({ supergraphSdl, buildService: ({ url }) => new DataSource({ url }) });
   const server = new ApolloServer({ gateway, includeStacktraceInErrorResponses: false });
-  const context = async ({ req }) => ({ authorization: req.headers.authorization, cookie: req.headers.cookie });
+  const context = async ({ req }) => ({
+    authorization: req.headers.authorization,
+    address: req.socket.remoteAddress,
+    cookie: req.headers.cookie,
+  });
   const { url } = await startStandaloneServer(server, { context, listen: { port: 0, host: "127.0.0.1" } });
   return { url, stop: () => server.stop() };
 }
