@@ -187,8 +187,8 @@ pub(super) fn hasher(config: &Config) -> HasherSettings {
 
 pub(super) fn graphql(config: &Config) -> GraphQLSettings {
     GraphQLSettings {
-        introspection: config.introspection,
-        federation: config.federation,
+        introspection: config.graphql.introspection,
+        federation: config.graphql.federation,
         password_min_length: config.passwords.min_length,
     }
 }
@@ -233,7 +233,7 @@ pub(super) fn http(config: &Config, surroundings: &Surroundings, sends_mail: boo
         public_url: config.public_url.clone(),
         allowed_origins: config.allowed_origins.clone(),
         trusted_proxies: config.trusted_proxies.clone(),
-        explorer: config.explorer,
+        explorer: config.graphql.explorer,
         schema: schema_file(),
         max_in_flight: config.overload.max_in_flight,
         max_sockets: config.overload.max_sockets,

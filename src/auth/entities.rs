@@ -1,7 +1,5 @@
 //! What other graphs refer to by its id: many at a time, and of each only what the caller may see.
 
-use std::collections::HashSet;
-
 use super::{Auth, Caller, error::AuthError, sessions::may_see};
 use crate::{
     domain::{
@@ -16,8 +14,12 @@ use crate::{
 ///
 /// # Errors
 /// When the database cannot answer.
-pub async fn users(auth: &Auth, caller: &Caller, ids: &HashSet<UserId>) -> Result<Vec<User>, AuthError> {
-    let ids: Vec<_> = ids.iter().copied().filter(|id| may_see(caller, *id)).collect();
+pub async fn users(
+    auth: &Auth,
+    caller: &Caller,
+    ids: impl IntoIterator<Item = UserId>,
+) -> Result<Vec<User>, AuthError> {
+    let ids: Vec<_> = ids.into_iter().filter(|id| may_see(caller, *id)).collect();
     Ok(users::find_many(auth.store(), &ids).await?)
 }
 
@@ -29,9 +31,9 @@ pub async fn users(auth: &Auth, caller: &Caller, ids: &HashSet<UserId>) -> Resul
 pub async fn sessions(
     auth: &Auth,
     caller: &Caller,
-    ids: &HashSet<SessionId>,
+    ids: impl IntoIterator<Item = SessionId>,
 ) -> Result<Vec<Session>, AuthError> {
-    let ids: Vec<_> = ids.iter().copied().collect();
+    let ids: Vec<_> = ids.into_iter().collect();
     let found = sessions::find_many(auth.store(), &ids).await?;
     Ok(found.into_iter().filter(|session| may_see(caller, session.user_id)).collect())
 }

@@ -71,7 +71,7 @@ struct Service<'a> {
 #[Object(name = "_Service")]
 impl Service<'_> {
     /// The schema as a gateway composes it. It is long: once in a request.
-    async fn sdl(&self, ctx: &Context<'_>) -> Result<&str, ApiError> {
+    fn sdl(&self, ctx: &Context<'_>) -> Result<&str, ApiError> {
         request(ctx)?.spend(BUDGET)?;
         Ok(self.sdl)
     }
@@ -145,8 +145,8 @@ async fn resolve(ctx: &Context<'_>, references: &[Reference]) -> Result<Vec<Opti
     }
     let (auth, caller) = (auth(ctx)?, request(ctx)?.caller()?);
     let users: HashMap<_, User> =
-        entities::users(auth, caller, &users).await?.into_iter().map(|user| (user.id, User(user))).collect();
-    let sessions: HashMap<_, Session> = entities::sessions(auth, caller, &sessions)
+        entities::users(auth, caller, users).await?.into_iter().map(|user| (user.id, User(user))).collect();
+    let sessions: HashMap<_, Session> = entities::sessions(auth, caller, sessions)
         .await?
         .into_iter()
         .map(|session| (session.id, session.into()))
