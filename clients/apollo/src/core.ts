@@ -58,6 +58,9 @@ export interface Keywheel {
   /** For `createClient` of graphql-ws, which calls it before each connection. Never rejects. */
   connectionParams(): Promise<Record<string, string>>;
 
+  /** For `on: { closed }` of graphql-ws. When the socket was closed because the session was ended, all tabs are signed out at once. */
+  closed(event: unknown): void;
+
   /** Stops listening to other tabs. For tests; a page does not need it. */
   dispose(): void;
 }
@@ -82,6 +85,7 @@ export function facade(session: Session, options: KeywheelOptions): Keywheel {
     headers: async () => (await session.authorize(false)).headers,
     fetch: createFetch(session, fetchOf(options), options.publicFields ?? PUBLIC_FIELDS),
     connectionParams: () => session.connectionParams(),
+    closed: (event) => void session.closed(event).catch(() => undefined),
     dispose: () => session.dispose(),
   };
 }

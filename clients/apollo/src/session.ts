@@ -61,6 +61,7 @@ export class Session {
   #notBefore = 0;
   #trouble: unknown;
   #socketGeneration = -1;
+  #socketState = UNKNOWN;
   #arrived = (): void => undefined;
 
   /** Touches nothing yet: no storage, no channel, no timer. */
@@ -164,7 +165,15 @@ export class Session {
       // The server will say so, and graphql-ws asks again.
     }
     this.#socketGeneration = this.#generation;
+    this.#socketState = this.#state;
     return headersOf(this.#access);
+  }
+
+  /** A socket was closed, maybe since the session is over. Unless it was opened for another one. */
+  async closed(event: unknown): Promise<void> {
+    const { session, status } = this.#socketState;
+    if ((event as CloseEvent | undefined)?.reason !== "SESSION_REVOKED" || status !== "signedIn") return;
+    if (this.#socketState === this.#state) await this.#end("SESSION_REVOKED", (now) => now.session === session);
   }
 
   /** Stops listening to other tabs and gives up what is under way. */
@@ -247,7 +256,10 @@ export class Session {
       return this.#end(error.code as SignOutReason, unchanged);
     }
 
-    const next = recordOf(payload, sent.session ?? payload.session?.id ?? randomKey());
+    // With a cookie the answer may be for another session: somebody signed in where this page could not hear it.
+    const told = payload.session?.id;
+    const id = sent.user === undefined ? (sent.session ?? told) : (told ?? sent.session);
+    const next = recordOf(payload, id ?? randomKey());
     const { after } = await this.#store.change((now) => (unchanged(now) ? next : now));
     if (state === this.#state && sameSignIn(after, next)) this.#take(payload, after);
   }
@@ -305,9 +317,9 @@ export class Session {
     const record = await this.#store.read();
     if (state !== this.#state) return;
     if (message.kind === "stored") {
-      if (record.out && state.status === "signedIn") this.#leave(record.out, false);
+      if (record.out && state.status !== "signedOut") this.#leave(record.out, false);
       else if (record.session && !record.out && record.session !== state.session) this.#enter(record);
-    } else if (!record.out && (record.session ?? message.session) === message.session) {
+    } else if (message.kind === "token" && !record.out && (record.session ?? message.session) === message.session) {
       const { token, scheme, lifetime } = message;
       this.#enter(message, { token, scheme, lifetime });
     }
@@ -368,7 +380,15 @@ export class Session {
 
   #set(state: State): void {
     this.#state = state;
-    for (const listener of this.#listeners) listener();
+    for (const listener of this.#listeners) {
+      try {
+        listener();
+      } catch (error) {
+        queueMicrotask(() => {
+          throw error; // the app's, and no reason to leave the other tabs signed in
+        });
+      }
+    }
   }
 
   /** After all is settled, so that the app may call back; and what it throws is its own. */
