@@ -238,8 +238,10 @@ export class Session {
 
   /** One call, with a key that was stored before it and is the same when the call is repeated. */
   async #exchange(state: State): Promise<void> {
+    // Written also when there is a key: what this tab reads may be older than what another one has written, and then the key is gone
+    // from storage already. The count makes it another text, which browsers do not skip.
     const { after: sent } = await this.#store.change((now) =>
-      now.out || now.retryKey ? now : { ...now, retryKey: randomKey() },
+      now.out ? now : { ...now, retryKey: now.retryKey ?? randomKey(), tries: (now.tries ?? 0) + 1 },
     );
     if (state !== this.#state) return;
     if (sent.out) return this.#leave(sent.out);

@@ -16,6 +16,8 @@ export interface TokenRecord {
   refreshToken?: string;
   /** The key of a refresh that was begun and, as far as anybody knows, not answered. Good for this refresh token only. */
   retryKey?: string;
+  /** How often it was sent. */
+  tries?: number;
   /** Signed out, and why. */
   out?: SignOutReason;
 }

@@ -15,6 +15,8 @@ export interface Call {
   /** What the server answered, also when that got lost. */
   status?: number;
   answer?: string;
+  /** It was answered, or never will be. */
+  done: boolean;
 }
 
 /** The wire between browsers and a server: it counts what arrives, and may lose or delay it. */
@@ -82,8 +84,10 @@ export class Network {
       url: request.url!,
       headers: request.headers,
       body: String(body),
+      done: false,
     };
     this.calls.push(call);
+    response.once("close", () => (call.done = true));
     const fate = call.name && !this.down ? this.fate(call) : "arrives";
     if (this.down || fate === "request lost") return void request.socket.destroy();
     await this.before(call);
@@ -109,7 +113,7 @@ export class Network {
   }
 
   #tunnel(request: IncomingMessage, socket: Socket, head: Buffer): void {
-    this.calls.push({ name: "", method: "UPGRADE", url: request.url!, headers: request.headers, body: "" });
+    this.calls.push({ name: "", method: "UPGRADE", url: request.url!, headers: request.headers, body: "", done: true });
     if (this.down) return void socket.destroy();
     const upstream = connect(this.#target, "127.0.0.1");
     this.#keep(upstream);

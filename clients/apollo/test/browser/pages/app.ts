@@ -71,6 +71,7 @@ window.start = (url, storage, bound = false) => {
       url: url.replace("http", "ws"),
       connectionParams: keywheel.connectionParams,
       retryAttempts: Infinity,
+      shouldRetry: () => true, // without it a connection that cannot be made ends the subscription
       retryWait: (retries) => new Promise((resolve) => setTimeout(resolve, Math.min(200 * 2 ** retries, 5_000))),
       on: {
         connected: () => void ((following.connected += 1), setTimeout(readSessions, 200)),
