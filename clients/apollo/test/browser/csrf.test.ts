@@ -10,7 +10,9 @@ import { ask, asked, elsewhere, goodbyes, status, Tabs } from "../support/tab.js
 const browser = rig(() => ({ "/app.js": bundle("test/browser/pages/app.ts") }));
 
 let attacker: Site;
-beforeAll(async () => void (attacker = await serve(() => "<!doctype html><title>win a prize</title><h1>You have won!</h1>")));
+beforeAll(
+  async () => void (attacker = await serve(() => "<!doctype html><title>win a prize</title><h1>You have won!</h1>")),
+);
 afterAll(() => attacker?.close());
 
 const COOKIE = "__Host-keywheel";
@@ -24,7 +26,8 @@ const ACTS: Record<string, string> = {
 /** Every way to send something to another origin without asking it first, and some that ask. Runs in the attacker's page. */
 const WAYS: Record<string, (attack: { url: string; query: string }) => unknown> = {
   "a form, urlencoded": ({ url, query }) => submit(url, "application/x-www-form-urlencoded", { query }),
-  "a form, multipart": ({ url, query }) => submit(url, "multipart/form-data", { query, operations: JSON.stringify({ query }), map: "{}" }),
+  "a form, multipart": ({ url, query }) =>
+    submit(url, "multipart/form-data", { query, operations: JSON.stringify({ query }), map: "{}" }),
   "a form, text/plain that is JSON": ({ url, query }) => {
     const [before, after] = JSON.stringify({ query, variables: { x: "SPLIT" } }).split("SPLIT") as [string, string];
     return submit(url, "text/plain", { [before]: after }); // before=after is JSON again
@@ -32,7 +35,9 @@ const WAYS: Record<string, (attack: { url: string; query: string }) => unknown> 
   "a form with GET": ({ url, query }) => submit(url, "application/x-www-form-urlencoded", { query }, "GET"),
   "an image": ({ url, query }) => {
     const image = document.body.appendChild(new Image());
-    return new Promise((done) => ((image.onerror = image.onload = done), (image.src = `${url}?query=${encodeURIComponent(query)}`)));
+    return new Promise(
+      (done) => ((image.onerror = image.onload = done), (image.src = `${url}?query=${encodeURIComponent(query)}`)),
+    );
   },
   "a script": ({ url, query }) => {
     const script = document.createElement("script");
@@ -46,7 +51,12 @@ const WAYS: Record<string, (attack: { url: string; query: string }) => unknown> 
   "fetch, no-cors, text/plain": ({ url, query }) =>
     fetch(url, { method: "POST", mode: "no-cors", credentials: "include", body: JSON.stringify({ query }) }),
   "fetch, no-cors, without a content type": ({ url, query }) =>
-    fetch(url, { method: "POST", mode: "no-cors", credentials: "include", body: new Blob([JSON.stringify({ query })]) }),
+    fetch(url, {
+      method: "POST",
+      mode: "no-cors",
+      credentials: "include",
+      body: new Blob([JSON.stringify({ query })]),
+    }),
   "fetch, no-cors, GET": ({ url, query }) =>
     fetch(`${url}?query=${encodeURIComponent(query)}`, { mode: "no-cors", credentials: "include" }),
   "fetch, JSON, which has to ask": ({ url, query }) =>
@@ -77,7 +87,12 @@ function hiddenForm(): void {
   (window as any).submit = (url: string, type: string, fields: Record<string, string>, method = "POST") => {
     const frame = document.createElement("iframe");
     frame.name = `frame${document.querySelectorAll("iframe").length}`;
-    const form = Object.assign(document.createElement("form"), { action: url, method, enctype: type, target: frame.name });
+    const form = Object.assign(document.createElement("form"), {
+      action: url,
+      method,
+      enctype: type,
+      target: frame.name,
+    });
     for (const [name, value] of Object.entries(fields)) {
       form.append(Object.assign(document.createElement("input"), { name, value, type: "hidden" }));
     }

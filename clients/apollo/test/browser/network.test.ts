@@ -27,7 +27,7 @@ test(`${REFRESHES} refreshes on a wire that loses three in ten answers: never si
       return "answer lost";
     };
     const session = await pages[0]!.evaluate(() => window.app.keywheel.state.session);
-    for (let done = 0; done < REFRESHES / 4; ) {
+    for (let done = 0; done < REFRESHES / 4;) {
       const page = pages[done % 2]!;
       // Gives up after three tries in a row; then the app asks again.
       const error = await page.evaluate(() =>
@@ -48,7 +48,12 @@ test(`${REFRESHES} refreshes on a wire that loses three in ten answers: never si
     await picture(pages[0]!, `lossy-${storage}-${seed}`);
     return { lost, calls: network.count("KeywheelRefresh") };
   };
-  const shares = await Promise.all([share("cookie", 1), share("cookie", 2), share("localStorage", 3), share("localStorage", 4)]);
+  const shares = await Promise.all([
+    share("cookie", 1),
+    share("cookie", 2),
+    share("localStorage", 3),
+    share("localStorage", 4),
+  ]);
   const sum = (key: "lost" | "calls") => shares.reduce((sum, share) => sum + share[key], 0);
   console.log(`${REFRESHES} refreshes took ${sum("calls")} calls; the answers of ${sum("lost")} were lost`);
   expect(sum("lost")).toBeGreaterThan(REFRESHES / 5); // Chromium and the package ask again, so there are more calls than refreshes

@@ -65,7 +65,9 @@ function inOrder(network: Network, together = 1): void {
 
 /** How the refreshes since then ended. */
 function refreshes({ calls }: Network, since = 0): string[] {
-  return calls.slice(since).flatMap(({ name, answer = "" }) => (name === "Refresh" ? [/"code":"(\w+)"/.exec(answer)?.[1] ?? "ok"] : []));
+  return calls
+    .slice(since)
+    .flatMap(({ name, answer = "" }) => (name === "Refresh" ? [/"code":"(\w+)"/.exec(answer)?.[1] ?? "ok"] : []));
 }
 
 const KINDS: [string, Omit<Recipe, "major">, number, number][] = [

@@ -35,7 +35,10 @@ describe.each(["cookie", "localStorage"] as const)("with %s,", (storage) => {
       { input: { scope: "SELECTED", ids: [session] } },
     );
     expect(data.revokeSessions).toEqual({ signedOut: false });
-    const took = await until(async () => (await Promise.all(pages.map(goodbyes))).every(({ length }) => length > 0), 10);
+    const took = await until(
+      async () => (await Promise.all(pages.map(goodbyes))).every(({ length }) => length > 0),
+      10,
+    );
     console.log(`${storage}: four tabs out after ${Math.round(took * 1000)} ms`);
     expect(took).toBeLessThan(2);
     for (const [index, page] of pages.entries()) {
@@ -59,7 +62,9 @@ describe("when tokens are short-lived,", () => {
     await page.evaluate(() => void ((window as any).following = window.app.follow()));
     await page.waitForFunction(() => (window as any).following.connected > 0);
     const following = () =>
-      page.evaluate(() => (window as any).following as { told: string[]; read: string[]; closed: string[]; connected: number });
+      page.evaluate(
+        () => (window as any).following as { told: string[]; read: string[]; closed: string[]; connected: number },
+      );
 
     const begun: string[] = [];
     while ((await following()).connected < 3) {
@@ -74,7 +79,9 @@ describe("when tokens are short-lived,", () => {
     }, 10).catch(() => undefined);
     expect(missing).toEqual([]);
     const { told, closed } = await following();
-    console.log(`${begun.length} sign-ins: ${told.filter((id) => begun.includes(id)).length} were told, the others read`);
+    console.log(
+      `${begun.length} sign-ins: ${told.filter((id) => begun.includes(id)).length} were told, the others read`,
+    );
     expect(new Set(closed)).toEqual(new Set(["4403 TOKEN_EXPIRED"]));
     expect(told.some((id) => begun.includes(id))).toBe(true);
     expect(await goodbyes(page)).toEqual([]);

@@ -7,7 +7,10 @@ import { Tabs, type Storage } from "../support/tab.js";
 // Expiry by the clock of the page, which the test turns.
 
 const LIFETIME = 3600; // seconds, which no test waits for
-const browser = rig(() => ({ "/app.js": bundle("test/browser/pages/app.ts") }), { KEYWHEEL_TOKENS__ACCESS_TTL: String(LIFETIME), ...STRICT });
+const browser = rig(() => ({ "/app.js": bundle("test/browser/pages/app.ts") }), {
+  KEYWHEEL_TOKENS__ACCESS_TTL: String(LIFETIME),
+  ...STRICT,
+});
 
 test.each<Storage>(["cookie", "localStorage"])(`${ROUNDS} rounds with %s`, async (storage) => {
   const profile = await browser.profile();

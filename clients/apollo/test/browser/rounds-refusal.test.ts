@@ -6,7 +6,10 @@ import { Tabs, type Storage } from "../support/tab.js";
 
 // Expiry that the server tells, to all forty requests: the clock of the page stands still, as that of a device which was asleep.
 
-const browser = rig(() => ({ "/app.js": bundle("test/browser/pages/app.ts") }), { KEYWHEEL_TOKENS__ACCESS_TTL: "2", ...STRICT });
+const browser = rig(() => ({ "/app.js": bundle("test/browser/pages/app.ts") }), {
+  KEYWHEEL_TOKENS__ACCESS_TTL: "2",
+  ...STRICT,
+});
 
 test(`${ROUNDS} rounds, half of them with a cookie and half with localStorage`, async () => {
   const half = async (storage: Storage) => {

@@ -118,14 +118,22 @@ describe.each(["cookie", "localStorage"] as const)("in Chromium, with %s,", (sto
     const user = await tabs.signIn(pages[0]!);
     await tabs.expired(pages[0]!);
     await profile.context.setOffline(true);
-    const failed = (page: Page) =>
-      page.evaluate(() => window.app.ask(3).catch((error: Error) => error.message));
+    const failed = (page: Page) => page.evaluate(() => window.app.ask(3).catch((error: Error) => error.message));
     for (const message of await Promise.all(pages.map(failed))) expect(message).toContain("did not answer");
     for (const page of pages) expect(await status(page)).toBe("signedIn");
     await picture(pages[0]!, `offline-${storage}`);
     await profile.context.setOffline(false);
     for (const page of pages) {
-      await until(() => page.evaluate((user) => window.app.ask(3).then((all) => all.join() === user, () => false), user));
+      await until(() =>
+        page.evaluate(
+          (user) =>
+            window.app.ask(3).then(
+              (all) => all.join() === user,
+              () => false,
+            ),
+          user,
+        ),
+      );
       expect(await goodbyes(page)).toEqual([]);
     }
     await picture(pages[0]!, `online-again-${storage}`);

@@ -122,7 +122,7 @@ test("two hundred refreshes, of which three in ten are lost, never sign out", as
   let givenUp = 0;
   const fifty = async ({ keywheel, goodbyes, me }: Tab) => {
     const { session } = keywheel.state;
-    for (let done = 0; done < 50; ) {
+    for (let done = 0; done < 50;) {
       try {
         await keywheel.refresh();
         done += 1;

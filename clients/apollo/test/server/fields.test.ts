@@ -1,5 +1,15 @@
 import { readFileSync } from "node:fs";
-import { buildSchema, getNamedType, isEnumType, isInputObjectType, isLeafType, isListType, isNonNullType, type GraphQLInputType, type GraphQLObjectType } from "graphql";
+import {
+  buildSchema,
+  getNamedType,
+  isEnumType,
+  isInputObjectType,
+  isLeafType,
+  isListType,
+  isNonNullType,
+  type GraphQLInputType,
+  type GraphQLObjectType,
+} from "graphql";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { PUBLIC_FIELDS } from "../../src/index.js";
 import { startKeywheel, type RealServer } from "../support/keywheel.js";

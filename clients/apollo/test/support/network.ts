@@ -1,4 +1,11 @@
-import { Agent, createServer, request as send, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import {
+  Agent,
+  createServer,
+  request as send,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+} from "node:http";
 import { connect, type AddressInfo, type Socket } from "node:net";
 
 /** What becomes of one request. The answer that is lost was given: what it says has happened. */
@@ -36,7 +43,9 @@ export class Network {
 
   private constructor(target: number) {
     this.#target = target;
-    this.#server = createServer((request, response) => void this.#carry(request, response).catch(() => request.destroy()));
+    this.#server = createServer(
+      (request, response) => void this.#carry(request, response).catch(() => request.destroy()),
+    );
     this.#server.keepAliveTimeout = 60_000;
     this.#server.on("connection", (socket: Socket) => this.#keep(socket));
     this.#server.on("upgrade", (request, socket: Socket, head) => this.#tunnel(request, socket, head));
@@ -105,7 +114,10 @@ export class Network {
     return new Promise<Answer>((resolve, reject) => {
       const options = { host: "127.0.0.1", port: this.#target, agent: this.#agent, method, path: url, headers };
       const outgoing = send(options, (incoming) => {
-        bytes(incoming).then((answer) => resolve({ status: incoming.statusCode!, headers: incoming.headers, answer }), reject);
+        bytes(incoming).then(
+          (answer) => resolve({ status: incoming.statusCode!, headers: incoming.headers, answer }),
+          reject,
+        );
       });
       outgoing.once("error", reject);
       outgoing.end(body);
@@ -118,7 +130,8 @@ export class Network {
     const upstream = connect(this.#target, "127.0.0.1");
     this.#keep(upstream);
     const lines = [`GET ${request.url} HTTP/1.1`];
-    for (let at = 0; at < request.rawHeaders.length; at += 2) lines.push(request.rawHeaders.slice(at, at + 2).join(": "));
+    for (let at = 0; at < request.rawHeaders.length; at += 2)
+      lines.push(request.rawHeaders.slice(at, at + 2).join(": "));
     upstream.write(`${lines.join("\r\n")}\r\n\r\n`);
     upstream.write(head);
     socket.pipe(upstream).pipe(socket);

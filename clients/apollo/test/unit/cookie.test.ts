@@ -236,7 +236,12 @@ test("a tab that does not know yet hears that another one has signed out", async
   browser.items.delete("keywheel");
   server.fate = () => "request lost";
   const listeners: ((message: { kind: "stored" }) => void)[] = [];
-  const tabs = { exclusive: (job: any) => job(false), post() {}, listen: (it: any) => void listeners.push(it), close() {} };
+  const tabs = {
+    exclusive: (job: any) => job(false),
+    post() {},
+    listen: (it: any) => void listeners.push(it),
+    close() {},
+  };
   const tab = openTab(server, browser, { storage: "cookie", tabs });
   expect((await pass(tab.keywheel.ready())).status).toBe("unknown");
   browser.items.set("keywheel", JSON.stringify({ out: "LOGOUT" }));

@@ -150,7 +150,8 @@ describe("news that are none", () => {
 
   test("of a kind that this version does not know", async () => {
     const [one] = await fourTabs();
-    for (const message of [{ kind: "greeting", session: "ses_1" }, {}, null, "token"]) browser.tab().post(message as any);
+    for (const message of [{ kind: "greeting", session: "ses_1" }, {}, null, "token"])
+      browser.tab().post(message as any);
     await wait(1);
     expect(await pass(one!.me())).toBe("usr_ada");
     expect(server.counts.refreshToken).toBe(0);

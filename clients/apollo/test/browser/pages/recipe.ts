@@ -60,12 +60,22 @@ export function kitchen(options: Options): Kitchen {
     signedOut,
     accessToken: () => localStorage.getItem("accessToken"),
     async signIn(identifier, password) {
-      keep(await post(`mutation Login($input: LoginInput!) { login(input: $input) { ${TOKENS} } }`, { identifier, password, delivery }));
+      keep(
+        await post(`mutation Login($input: LoginInput!) { login(input: $input) { ${TOKENS} } }`, {
+          identifier,
+          password,
+          delivery,
+        }),
+      );
     },
     async refresh() {
       try {
         const refreshToken = localStorage.getItem("refreshToken") ?? undefined;
-        return keep(await post(`mutation Refresh($input: RefreshTokenInput) { refreshToken(input: $input) { ${TOKENS} } }`, { refreshToken }));
+        return keep(
+          await post(`mutation Refresh($input: RefreshTokenInput) { refreshToken(input: $input) { ${TOKENS} } }`, {
+            refreshToken,
+          }),
+        );
       } catch (error) {
         signedOut.push((error as Error).message); // localStorage.clear(); location.href = "/login"
         throw error;

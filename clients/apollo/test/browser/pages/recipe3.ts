@@ -54,7 +54,9 @@ function queueing(app: Kitchen) {
 
 window.cook = (options) => {
   const app = kitchen(options);
-  const auth = setContext((_, { headers }) => ({ headers: { ...headers, authorization: `Bearer ${app.accessToken()}` } }));
+  const auth = setContext((_, { headers }) => ({
+    headers: { ...headers, authorization: `Bearer ${app.accessToken()}` },
+  }));
   const client = new ApolloClient({
     link: from([options.queue ? queueing(app) : naive(app), auth, new HttpLink({ uri: options.url })]),
     cache: new InMemoryCache(),

@@ -23,7 +23,9 @@ function errorLink(app: Kitchen): ErrorLink {
 
 window.cook = (options) => {
   const app = kitchen(options);
-  const auth = new SetContextLink(({ headers }) => ({ headers: { ...headers, authorization: `Bearer ${app.accessToken()}` } }));
+  const auth = new SetContextLink(({ headers }) => ({
+    headers: { ...headers, authorization: `Bearer ${app.accessToken()}` },
+  }));
   const client = new ApolloClient({
     link: ApolloLink.from([errorLink(app), auth, new HttpLink({ uri: options.url })]),
     cache: new InMemoryCache(),
