@@ -3,7 +3,7 @@ import { defineConfig } from "vitest/config";
 const apollo3 = { alias: [{ find: /^@apollo\/client(?=\/|$)/, replacement: "apollo3" }] };
 
 // Against a real server: KEYWHEEL is the path of its program. They wait more than they work, so several run at once on any machine.
-const server = { testTimeout: 300_000, hookTimeout: 120_000, maxWorkers: 4, sequence: { groupOrder: 1 } };
+const server = { testTimeout: 300_000, hookTimeout: 120_000, maxWorkers: 2, sequence: { groupOrder: 1 } };
 
 export default defineConfig({
   test: {

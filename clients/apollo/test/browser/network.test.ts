@@ -6,10 +6,7 @@ import { ask, goodbyes, Tabs } from "../support/tab.js";
 
 const REFRESHES = 200;
 
-const browser = rig(() => ({ "/app.js": bundle("test/browser/pages/app.ts") }), {
-  KEYWHEEL_TOKENS__ACCESS_TTL: "3",
-  ...STRICT,
-});
+const browser = rig(() => ({ "/app.js": bundle("test/browser/pages/app.ts") }), STRICT);
 
 test(`${REFRESHES} refreshes on a wire that loses three in ten answers: never signed out`, async () => {
   const share = async (storage: "cookie" | "localStorage", seed: number) => {
@@ -69,7 +66,7 @@ describe.each(["cookie", "localStorage"] as const)("a refresh whose answer is lo
     const tabs = new Tabs(browser, profile, storage);
     const page = await tabs.open();
     const user = await tabs.signIn(page);
-    await tabs.expired(page);
+    await tabs.expire(page);
     const rotated = new Promise<void>((resolve) => {
       network.after = async ({ name }) => {
         if (name !== "KeywheelRefresh") return;
@@ -97,7 +94,7 @@ describe.each(["cookie", "localStorage"] as const)("a refresh whose answer is lo
     const pages = await tabs.several(4);
     const user = await tabs.signIn(pages[0]!);
     for (const page of pages) await page.waitForFunction(() => window.app.keywheel.state.status === "signedIn");
-    await tabs.expired(pages[0]!);
+    await tabs.expire(...pages);
     const before = network.calls.length;
     let held = false;
     network.after = async ({ name }) => {

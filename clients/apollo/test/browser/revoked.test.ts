@@ -51,7 +51,7 @@ describe.each(["cookie", "localStorage"] as const)("with %s,", (storage) => {
 });
 
 describe("when tokens are short-lived,", () => {
-  const ACCESS_TTL = 3; // seconds
+  const ACCESS_TTL = 4; // seconds
   const browser = twoServers({ KEYWHEEL_TOKENS__ACCESS_TTL: String(ACCESS_TTL) });
 
   test("a subscription outlives its tokens; what happened between two connections is in what is read after the second", async () => {

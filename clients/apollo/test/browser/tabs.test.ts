@@ -1,15 +1,10 @@
 import type { Page } from "playwright-core";
 import { beforeEach, describe, expect, test } from "vitest";
-import { bundle, picture, rig, sleep, until, type Profile } from "../support/chromium.js";
+import { bundle, picture, rig, until, type Profile } from "../support/chromium.js";
 import { STRICT } from "../support/keywheel.js";
 import { ask, goodbyes, status, Tabs } from "../support/tab.js";
 
-const ACCESS_TTL = 3; // seconds
-
-const browser = rig(() => ({ "/app.js": bundle("test/browser/pages/app.ts") }), {
-  KEYWHEEL_TOKENS__ACCESS_TTL: String(ACCESS_TTL),
-  ...STRICT,
-});
+const browser = rig(() => ({ "/app.js": bundle("test/browser/pages/app.ts") }), STRICT);
 
 let profile: Profile;
 beforeEach(async () => void (profile = await browser.profile()));
@@ -87,7 +82,7 @@ describe.each(["cookie", "localStorage"] as const)("in Chromium, with %s,", (sto
     const user = await tabs.signIn(page);
     expect(await ask(page, 5)).toEqual([user]);
     expect(count("KeywheelRefresh")).toBe(0);
-    await sleep(ACCESS_TTL + 1.1);
+    await tabs.expire(page);
     expect(await ask(page, 5)).toEqual([user]);
     expect(count("KeywheelRefresh")).toBe(1);
     expect(await goodbyes(page)).toEqual([]);
@@ -116,7 +111,7 @@ describe.each(["cookie", "localStorage"] as const)("in Chromium, with %s,", (sto
   test("offline, then online: nobody is signed out", async () => {
     const pages = await tabs.several(2);
     const user = await tabs.signIn(pages[0]!);
-    await tabs.expired(pages[0]!);
+    await tabs.expire(...pages);
     await profile.context.setOffline(true);
     const failed = (page: Page) => page.evaluate(() => window.app.ask(3).catch((error: Error) => error.message));
     for (const message of await Promise.all(pages.map(failed))) expect(message).toContain("did not answer");

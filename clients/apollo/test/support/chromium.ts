@@ -7,6 +7,13 @@ import { afterAll, afterEach, beforeAll } from "vitest";
 import { freePort, startKeywheel, type RealServer } from "./keywheel.js";
 import { Network } from "./network.js";
 
+declare global {
+  interface Window {
+    /** Milliseconds that the clock of a page is turned forward. */
+    passed: number;
+  }
+}
+
 /** Where pictures go. */
 export const ARTEFACTS = process.env["ARTEFACTS"] || "../../target/artefacts";
 
@@ -110,6 +117,11 @@ export function rig(scripts: () => Record<string, string>, settings: Record<stri
     opened = true;
     const network = await Network.to(rig.server.port, first ? publicPort : 0);
     const profile = { context: await rig.chrome.newContext(), network };
+    await profile.context.addInitScript(() => {
+      window.passed = 0;
+      const now = performance.now.bind(performance);
+      performance.now = () => now() + window.passed;
+    });
     profiles.push(profile);
     return profile;
   };

@@ -40,6 +40,9 @@ export async function startKeywheel(settings: Record<string, string> = {}): Prom
         RUST_LOG: "error",
         KEYWHEEL_PUBLIC_URL: url.replace("/graphql", ""),
         KEYWHEEL_LIMITS__ENABLED: "false",
+        KEYWHEEL_PASSWORDS__MEMORY_KIB: "8", // nobody guesses here, and the browser needs the machine
+        KEYWHEEL_PASSWORDS__ITERATIONS: "1",
+        KEYWHEEL_PASSWORDS__DEADLINE_MS: "30000",
         ...settings,
         KEYWHEEL_LISTEN: `127.0.0.1:${port}`,
       },

@@ -39,7 +39,7 @@ describe("four tabs", () => {
     expect(server.counts).toMatchObject({ login: 1, refreshToken: 0, me: 40 });
   });
 
-  test.each([0, 10, 60])("with ten requests each at expiry refresh once; news take %i ms", async (delay) => {
+  test.each([0, 10, 60, 600])("with ten requests each at expiry refresh once; news take %i ms", async (delay) => {
     const tabs = await fourTabs();
     browser.channelDelay = delay;
     server.latency = 80;
