@@ -1,6 +1,6 @@
 import type { Page } from "playwright-core";
 import { beforeAll, describe, expect, test } from "vitest";
-import { bundle, picture, rig, sleep, until, type Profile } from "../support/chromium.js";
+import { bundle, picture, rig, until, type Profile } from "../support/chromium.js";
 import type { Network } from "../support/network.js";
 import { elsewhere, expiry } from "../support/tab.js";
 import type { Options } from "./pages/recipe.js";
@@ -135,11 +135,10 @@ describe("not forgiven", () => {
     const { pages, profile } = await signedIn(recipe);
     await expire(pages);
     const { network } = profile;
-    // No refresh is answered before all twenty requests were refused: so they all have the same token.
+    // No refresh is answered before all twenty were begun: so they all have the same token.
     network.after = async ({ name }) => {
       if (name !== "Refresh") return;
-      await until(() => network.count("Me") >= 20);
-      await sleep(0.5);
+      await until(() => pages[0]!.evaluate(() => window.recipe.begun >= 20));
     };
     const answers = await ask(pages[0]!, 20);
     const ended = refreshes(network);
@@ -166,7 +165,7 @@ describe("not forgiven", () => {
     const [slow] = await Promise.all([
       ask(pages[0]!, 2),
       until(() => answered >= 1)
-        .then(() => sleep(0.5)) // its tokens are stored
+        .then(() => pages[0]!.waitForFunction((old) => localStorage.getItem("accessToken") !== old, expired))
         .then(() => expire(pages))
         .then(() => ask(pages[0]!, 1)),
     ]);

@@ -7,6 +7,8 @@ export interface RecipeApp {
   signIn(identifier: string, password: string): Promise<void>;
   /** Why the recipe has signed its user out: the codes of the refreshes that failed. */
   signedOut: string[];
+  /** Refreshes that were begun. */
+  begun: number;
 }
 
 export interface Options {
@@ -58,6 +60,7 @@ export function kitchen(options: Options): Kitchen {
   return {
     options,
     signedOut,
+    begun: 0,
     accessToken: () => localStorage.getItem("accessToken"),
     async signIn(identifier, password) {
       keep(
@@ -69,6 +72,7 @@ export function kitchen(options: Options): Kitchen {
       );
     },
     async refresh() {
+      this.begun += 1;
       try {
         const refreshToken = localStorage.getItem("refreshToken") ?? undefined;
         return keep(
