@@ -1,18 +1,9 @@
 import { endsSession, isPassing, KeywheelError, type ErrorInfo } from "./errors.js";
 import type { KeywheelOptions, SignOutReason } from "./options.js";
 import { sameUser, UNKNOWN, type State } from "./state.js";
-import { memory, pageStorage, sameSignIn, Store, type TokenRecord } from "./store.js";
+import { memory, pageStorage, randomKey, recordOf, sameSignIn, Store, type TokenRecord } from "./store.js";
 import { alone, browserTabs, type Message, type Scheme, type Tabs } from "./tabs.js";
-import { call, LOGIN, LOGOUT, REFRESH, type AuthPayload, type SignIn } from "./transport.js";
-
-/** What to sign in with. */
-export interface Credentials {
-  /** Email address or username. */
-  identifier: string;
-  password: string;
-  /** Shown in the list of sessions. */
-  deviceName?: string;
-}
+import { call, LOGIN, LOGOUT, REFRESH, type AuthPayload, type Credentials, type SignIn } from "./transport.js";
 
 /** An access token. Times are in milliseconds of `performance.now()`, which no wrong clock can touch. */
 interface Access {
@@ -238,8 +229,8 @@ export class Session {
 
   /** One call, with a key that was stored before it and is the same when the call is repeated. */
   async #exchange(state: State): Promise<void> {
-    // Written also when there is a key: what this tab reads may be older than what another one has written, and then the key is gone
-    // from storage already. The count makes it another text, which browsers do not skip.
+    // Written also when there is a key: this tab may see an old storage, and the key be gone from the true one. The count makes it
+    // another text, which browsers do not skip.
     const { after: sent } = await this.#store.change((now) =>
       now.out ? now : { ...now, retryKey: now.retryKey ?? randomKey(), tries: (now.tries ?? 0) + 1 },
     );
@@ -286,7 +277,7 @@ export class Session {
 
   /** Another tab has just refreshed: its news are on the way, but its lock may be faster. */
   async #news(generation: number): Promise<void> {
-    const { retryKey } = await this.#store.read(); // the storage of a busy browser may be behind as well
+    const { retryKey } = await this.#store.read();
     if (generation !== this.#generation) return;
     await new Promise<void>((resolve) => {
       this.#arrived = resolve;
@@ -388,9 +379,7 @@ export class Session {
       try {
         listener();
       } catch (error) {
-        queueMicrotask(() => {
-          throw error; // the app's, and no reason to leave the other tabs signed in
-        });
+        void Promise.reject(error); // the app's, and no reason to leave the other tabs signed in
       }
     }
   }
@@ -401,20 +390,8 @@ export class Session {
   }
 }
 
-function recordOf({ user, refreshToken }: AuthPayload, session: string): TokenRecord {
-  return { session, ...(user && { user: user.id }), ...(refreshToken && { refreshToken }) };
-}
-
 function headersOf(access: Access | undefined): Record<string, string> {
   return access ? { authorization: `${access.scheme} ${access.token}` } : {};
-}
-
-/** 144 random bits in base64url. */
-export function randomKey(): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(18));
-  return btoa(String.fromCharCode(...bytes))
-    .replaceAll("+", "-")
-    .replaceAll("/", "_");
 }
 
 function pause(milliseconds: number): Promise<void> {

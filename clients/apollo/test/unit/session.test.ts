@@ -378,9 +378,9 @@ test("a listener that throws keeps nobody signed in", async () => {
   const [one, two] = [await signedInTab(server, browser), openTab(server, browser)];
   await two.keywheel.ready();
   const thrown: unknown[] = [];
-  const uncaught = process.listeners("uncaughtException");
-  process.removeAllListeners("uncaughtException");
-  process.on("uncaughtException", (error) => thrown.push(error));
+  const uncaught = process.listeners("unhandledRejection");
+  process.removeAllListeners("unhandledRejection");
+  process.on("unhandledRejection", (error) => thrown.push(error));
   one.keywheel.subscribe(() => {
     throw new Error("the app's");
   });
@@ -388,8 +388,8 @@ test("a listener that throws keeps nobody signed in", async () => {
   await wait(1);
   vi.useRealTimers();
   await new Promise((resolve) => setTimeout(resolve, 5));
-  process.removeAllListeners("uncaughtException");
-  for (const listener of uncaught) process.on("uncaughtException", listener);
+  process.removeAllListeners("unhandledRejection");
+  for (const listener of uncaught) process.on("unhandledRejection", listener);
   expect(one.goodbyes).toEqual(["LOGOUT"]);
   expect(two.goodbyes).toEqual(["LOGOUT"]);
   expect(thrown).toEqual([new Error("the app's")]);
