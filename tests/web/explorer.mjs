@@ -2,8 +2,11 @@
 //
 //   node explorer.mjs <base url> <identifier> <password>
 //
-// It ends every session of the account it signs in with. CHROMIUM names the browser, /usr/bin/chromium by default.
+// It ends every session of the account it signs in with. CHROMIUM names the browser, /usr/bin/chromium by default. Pictures are kept in
+// the folder that ARTEFACTS names, target/artefacts by default.
 
+import { mkdirSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
 
 const [base, identifier, password] = process.argv.slice(2);
@@ -12,6 +15,8 @@ if (!password) {
   process.exit(2);
 }
 const { origin } = new URL(base);
+const ARTEFACTS = process.env.ARTEFACTS || fileURLToPath(new URL("../../target/artefacts", import.meta.url));
+mkdirSync(ARTEFACTS, { recursive: true });
 const TABS = ["Login", "Me", "Refresh", "Sessions", "Revoke", "Follow"];
 
 // ---- Checks --------------------------------------------------------------------------------------------------------
@@ -79,8 +84,10 @@ const tab = (name) => page.getByRole("tab").getByRole("button", { name, exact: t
 const tabNames = async () => (await page.getByRole("tab").allInnerTexts()).map((text) => text.trim());
 const status = () => page.getByRole("status").innerText();
 
+let policy = "";
 async function open() {
-  await page.goto(`${base.replace(/\/$/, "")}/explorer`);
+  const response = await page.goto(`${base.replace(/\/$/, "")}/explorer`);
+  policy = response.headers()["content-security-policy"] ?? "";
   await tab("Login").waitFor({ timeout: 10_000 });
   await page.getByLabel("Execute query (Ctrl-Enter)").waitFor({ timeout: 10_000 });
 }
@@ -129,6 +136,9 @@ const settle = () => page.waitForTimeout(1_500);
 
 const errors = (sent) => JSON.stringify(sent.answer?.errors ?? sent.answer);
 
+/** Keeps a picture without secrets: they are in the answer to Login and Refresh, so those are not taken. */
+const picture = (name) => page.screenshot({ path: `${ARTEFACTS}/explorer-${name}.png` });
+
 /** The secrets seen so far that are written down anywhere outside this page's memory. */
 async function leaks() {
   const kept = await page.evaluate(async () =>
@@ -152,6 +162,13 @@ try {
   await open();
   check("the page is ready", true);
   check("its tabs are there, whatever an older visit stored", TABS.join() === (await tabNames()).join(), await tabNames());
+  const allowed = policy.split(/[;\s]+/).filter((word) => /[.:*]/.test(word));
+  check("its content security policy lets in nobody else", policy.includes("default-src 'none'") && !allowed.some((word) => word.includes("//") || word.includes("*")), policy);
+  const refused = await page.evaluate(() => fetch("http://127.0.0.1:9/", { mode: "no-cors" }).then(() => "sent", () => "refused"));
+  await page.waitForFunction(() => window.violations.length > 0);
+  check("a request elsewhere is refused by it", refused === "refused" && (await page.evaluate(() => window.violations.splice(0).join())).startsWith("connect-src"));
+  complaints.length = 0; // of that one
+  await picture("ready");
   check("nobody is signed in", (await status()) === "Not signed in", await status());
   const height = await page.locator(".graphiql-container").evaluate((it) => it.getBoundingClientRect().height);
   check("GraphiQL fills the window", height === 800, `${height} of 800 pixels`);
@@ -182,6 +199,7 @@ try {
   const email = sent.answer.data?.me?.email;
   check("Me answers with the account", Boolean(email) && email === login?.user.email, errors(sent));
   check("Me is on the screen", (await editorText(".graphiql-response .CodeMirror")).includes(email));
+  await picture("login-then-me");
 
   await select("Refresh");
   sent = await run();
@@ -246,6 +264,7 @@ try {
   sent = await run();
   check("Revoke with the scope ALL signs out", sent.answer.data?.revokeSessions?.signedOut === true, errors(sent));
   check("the page says so", (await status()) === "Not signed in", await status());
+  await picture("signed-out");
   await select("Me");
   sent = await run();
   check("the token is forgotten", sent.authorization === null && sent.answer.data?.me === null, errors(sent));

@@ -4,18 +4,17 @@
  */
 import { createFetch } from "./fetch.js";
 import { fetchOf, PUBLIC_FIELDS, type KeywheelOptions } from "./options.js";
-import { Session, type Credentials } from "./session.js";
+import { Session } from "./session.js";
 import type { State } from "./state.js";
-import type { AuthPayload, SignIn } from "./transport.js";
+import type { AuthPayload, Credentials, SignIn } from "./transport.js";
 
 export type { ErrorCode } from "./codes.js";
 export { errorInfo, isKeywheelError, KeywheelError, type ErrorInfo, type KeywheelErrorCode } from "./errors.js";
 export { PUBLIC_FIELDS, type KeywheelOptions, type SignOutReason } from "./options.js";
-export type { Credentials } from "./session.js";
 export type { State } from "./state.js";
 export type { Adapter } from "./store.js";
 export type { Message, Scheme, Tabs } from "./tabs.js";
-export type { AuthPayload, SignIn } from "./transport.js";
+export type { AuthPayload, Credentials, SignIn } from "./transport.js";
 
 /** Signs in and out, and keeps somebody signed in. Make one for each page, outside of components. */
 export interface Keywheel {
@@ -58,6 +57,9 @@ export interface Keywheel {
   /** For `createClient` of graphql-ws, which calls it before each connection. Never rejects. */
   connectionParams(): Promise<Record<string, string>>;
 
+  /** For `on: { closed }` of graphql-ws. When the socket was closed because the session was ended, all tabs are signed out at once. */
+  closed(event: unknown): void;
+
   /** Stops listening to other tabs. For tests; a page does not need it. */
   dispose(): void;
 }
@@ -82,6 +84,7 @@ export function facade(session: Session, options: KeywheelOptions): Keywheel {
     headers: async () => (await session.authorize(false)).headers,
     fetch: createFetch(session, fetchOf(options), options.publicFields ?? PUBLIC_FIELDS),
     connectionParams: () => session.connectionParams(),
+    closed: (event) => void session.closed(event).catch(() => undefined),
     dispose: () => session.dispose(),
   };
 }

@@ -2,6 +2,7 @@
  * Sessions that are bound to a key which never leaves the browser (DPoP, RFC 9449).
  * @module
  */
+import { isStream } from "./stream.js";
 
 /** Where the key is kept, and what sends the requests. */
 export interface DpopOptions {
@@ -26,8 +27,8 @@ export interface Dpop {
  */
 export function dpop(options: DpopOptions = {}): Dpop {
   let key: Promise<Key> | undefined;
-  let skew = 0; // seconds that the server is ahead of this device
-  const nonces = new Map<string, string>(); // the last one of each origin
+  /** What each origin has told: its last nonce, and how many seconds it is ahead of this device. */
+  const origins = new Map<string, { nonce?: string | undefined; skew?: number }>();
 
   async function proof(method: string, url: URL, accessToken: string | undefined): Promise<string> {
     key ??= loadKey(options.name ?? "keywheel").catch((error: unknown) => {
@@ -35,13 +36,14 @@ export function dpop(options: DpopOptions = {}): Dpop {
       throw error;
     });
     const { privateKey, jwk } = await key;
+    const { nonce, skew = 0 } = origins.get(url.origin) ?? {};
     const header = { typ: "dpop+jwt", alg: "ES256", jwk };
     const claims = {
       jti: encode(crypto.getRandomValues(new Uint8Array(16))),
       htm: method,
       htu: url.origin + url.pathname,
       iat: Math.floor(Date.now() / 1000) + skew,
-      nonce: nonces.get(url.origin),
+      nonce,
       ath: accessToken && encode(await crypto.subtle.digest("SHA-256", utf8(accessToken))),
     };
     const message = [header, claims].map((part) => encode(utf8(JSON.stringify(part)))).join(".");
@@ -51,10 +53,11 @@ export function dpop(options: DpopOptions = {}): Dpop {
 
   /** Takes what an answer says for the next proof. */
   function learn(url: URL, headers: Headers): void {
-    const nonce = headers.get("dpop-nonce");
-    if (nonce) nonces.set(url.origin, nonce);
+    const told = { ...origins.get(url.origin) };
+    told.nonce = headers.get("dpop-nonce") ?? told.nonce;
     const date = Date.parse(headers.get("date") ?? "");
-    if (date) skew = Math.round((date - Date.now()) / 1000);
+    if (date) told.skew = Math.round((date - Date.now()) / 1000);
+    origins.set(url.origin, told);
   }
 
   return {
@@ -71,7 +74,7 @@ export function dpop(options: DpopOptions = {}): Dpop {
         headers.set("dpop", await proof(method, url, token));
         const response = await send(request?.clone() ?? input, { ...init, headers });
         learn(url, response.headers);
-        if (again || init?.body instanceof ReadableStream || !(await wantsAnother(response, token))) return response;
+        if (again || isStream(init?.body) || !(await wantsAnother(response, token))) return response;
       }
     },
   };

@@ -2,6 +2,7 @@ import type { ErrorInfo } from "./errors.js";
 import { isOpen, scan } from "./operation.js";
 import { refusal } from "./refusal.js";
 import type { Session } from "./session.js";
+import { isStream } from "./stream.js";
 
 /**
  * A `fetch` for GraphQL clients. It sends the access token along, and a request that was refused for it once more with
@@ -17,7 +18,7 @@ export function createFetch(session: Session, send: typeof fetch, publicFields: 
       const headers = new Headers(init?.headers ?? request?.headers);
       for (const [name, value] of Object.entries(ticket.headers)) headers.set(name, value);
       const response = await send(request?.clone() ?? input, { ...init, headers });
-      if (again || init?.body instanceof ReadableStream) return response;
+      if (again || isStream(init?.body)) return response;
       const info = await refusalOf(response, asked.isQuery);
       if (!info || !(await session.mend(ticket, info))) return response;
     }

@@ -47,7 +47,10 @@ export interface KeywheelOptions {
  */
 export type SignOutReason = ErrorCode | "LOGOUT" | "SESSION_REVOKED" | "REPLACED";
 
-/** The root fields of Keywheel that anybody may ask for. */
+/**
+ * The root fields of Keywheel that anybody may ask for, and that are the same for everybody. `logout` and `verifyEmail` are not among
+ * them: they need no token, but one that comes along makes a difference.
+ */
 export const PUBLIC_FIELDS: readonly string[] = [
   "login",
   "register",
@@ -56,7 +59,6 @@ export const PUBLIC_FIELDS: readonly string[] = [
   "requestPasswordReset",
   "resetPassword",
   "requestEmailVerification",
-  "verifyEmail",
   "exchangeToken",
   "__typename",
   "__schema",

@@ -1,18 +1,9 @@
 import { endsSession, isPassing, KeywheelError, type ErrorInfo } from "./errors.js";
 import type { KeywheelOptions, SignOutReason } from "./options.js";
 import { sameUser, UNKNOWN, type State } from "./state.js";
-import { memory, pageStorage, sameSignIn, Store, type TokenRecord } from "./store.js";
+import { memory, pageStorage, randomKey, recordOf, sameSignIn, Store, type TokenRecord } from "./store.js";
 import { alone, browserTabs, type Message, type Scheme, type Tabs } from "./tabs.js";
-import { call, LOGIN, LOGOUT, REFRESH, type AuthPayload, type SignIn } from "./transport.js";
-
-/** What to sign in with. */
-export interface Credentials {
-  /** Email address or username. */
-  identifier: string;
-  password: string;
-  /** Shown in the list of sessions. */
-  deviceName?: string;
-}
+import { call, LOGIN, LOGOUT, REFRESH, type AuthPayload, type Credentials, type SignIn } from "./transport.js";
 
 /** An access token. Times are in milliseconds of `performance.now()`, which no wrong clock can touch. */
 interface Access {
@@ -36,8 +27,8 @@ const ATTEMPTS = 3;
 const LONGEST_WAIT = 5_000;
 /** Milliseconds that a server can keep a client away at most. */
 const LONGEST_BREAK = 60_000;
-/** Milliseconds to wait for the news of another tab after its lock. */
-const NEWS = 100;
+/** Milliseconds to wait for the news of another tab after its lock: when it has failed, as it seems, and when it has not. */
+const [NO_NEWS, NEWS] = [300, 2_000];
 
 /**
  * A session: the access token in memory, the stored record, the refresh, and what other tabs say of it.
@@ -61,6 +52,7 @@ export class Session {
   #notBefore = 0;
   #trouble: unknown;
   #socketGeneration = -1;
+  #socketState = UNKNOWN;
   #arrived = (): void => undefined;
 
   /** Touches nothing yet: no storage, no channel, no timer. */
@@ -164,7 +156,15 @@ export class Session {
       // The server will say so, and graphql-ws asks again.
     }
     this.#socketGeneration = this.#generation;
+    this.#socketState = this.#state;
     return headersOf(this.#access);
+  }
+
+  /** A socket was closed, maybe since the session is over. Unless it was opened for another one. */
+  async closed(event: unknown): Promise<void> {
+    const { session, status } = this.#socketState;
+    if ((event as CloseEvent | undefined)?.reason !== "SESSION_REVOKED" || status !== "signedIn") return;
+    if (this.#socketState === this.#state) await this.#end("SESSION_REVOKED", (now) => now.session === session);
   }
 
   /** Stops listening to other tabs and gives up what is under way. */
@@ -217,7 +217,7 @@ export class Session {
     const state = this.#state;
     const generation = this.#generation;
     const job = async (waited: boolean) => {
-      if (waited) await this.#news();
+      if (waited) await this.#news(generation);
       if (state === this.#state && generation === this.#generation) await this.#exchange(state);
     };
     try {
@@ -229,8 +229,10 @@ export class Session {
 
   /** One call, with a key that was stored before it and is the same when the call is repeated. */
   async #exchange(state: State): Promise<void> {
+    // Written also when there is a key: this tab may see an old storage, and the key be gone from the true one. The count makes it
+    // another text, which browsers do not skip.
     const { after: sent } = await this.#store.change((now) =>
-      now.out || now.retryKey ? now : { ...now, retryKey: randomKey() },
+      now.out ? now : { ...now, retryKey: now.retryKey ?? randomKey(), tries: (now.tries ?? 0) + 1 },
     );
     if (state !== this.#state) return;
     if (sent.out) return this.#leave(sent.out);
@@ -247,7 +249,10 @@ export class Session {
       return this.#end(error.code as SignOutReason, unchanged);
     }
 
-    const next = recordOf(payload, sent.session ?? payload.session?.id ?? randomKey());
+    // With a cookie the answer may be for another session: somebody signed in where this page could not hear it.
+    const told = payload.session?.id;
+    const id = sent.user === undefined ? (sent.session ?? told) : (told ?? sent.session);
+    const next = recordOf(payload, id ?? randomKey());
     const { after } = await this.#store.change((now) => (unchanged(now) ? next : now));
     if (state === this.#state && sameSignIn(after, next)) this.#take(payload, after);
   }
@@ -271,10 +276,12 @@ export class Session {
   }
 
   /** Another tab has just refreshed: its news are on the way, but its lock may be faster. */
-  #news(): Promise<void> {
-    return new Promise((resolve) => {
+  async #news(generation: number): Promise<void> {
+    const { retryKey } = await this.#store.read();
+    if (generation !== this.#generation) return;
+    await new Promise<void>((resolve) => {
       this.#arrived = resolve;
-      setTimeout(resolve, NEWS); // it has failed, then
+      setTimeout(resolve, retryKey ? NO_NEWS : NEWS);
     });
   }
 
@@ -305,9 +312,9 @@ export class Session {
     const record = await this.#store.read();
     if (state !== this.#state) return;
     if (message.kind === "stored") {
-      if (record.out && state.status === "signedIn") this.#leave(record.out, false);
+      if (record.out && state.status !== "signedOut") this.#leave(record.out, false);
       else if (record.session && !record.out && record.session !== state.session) this.#enter(record);
-    } else if (!record.out && (record.session ?? message.session) === message.session) {
+    } else if (message.kind === "token" && !record.out && (record.session ?? message.session) === message.session) {
       const { token, scheme, lifetime } = message;
       this.#enter(message, { token, scheme, lifetime });
     }
@@ -368,7 +375,13 @@ export class Session {
 
   #set(state: State): void {
     this.#state = state;
-    for (const listener of this.#listeners) listener();
+    for (const listener of this.#listeners) {
+      try {
+        listener();
+      } catch (error) {
+        void Promise.reject(error); // the app's, and no reason to leave the other tabs signed in
+      }
+    }
   }
 
   /** After all is settled, so that the app may call back; and what it throws is its own. */
@@ -377,20 +390,8 @@ export class Session {
   }
 }
 
-function recordOf({ user, refreshToken }: AuthPayload, session: string): TokenRecord {
-  return { session, ...(user && { user: user.id }), ...(refreshToken && { refreshToken }) };
-}
-
 function headersOf(access: Access | undefined): Record<string, string> {
   return access ? { authorization: `${access.scheme} ${access.token}` } : {};
-}
-
-/** 144 random bits in base64url. */
-export function randomKey(): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(18));
-  return btoa(String.fromCharCode(...bytes))
-    .replaceAll("+", "-")
-    .replaceAll("/", "_");
 }
 
 function pause(milliseconds: number): Promise<void> {

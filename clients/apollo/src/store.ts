@@ -1,4 +1,5 @@
 import type { SignOutReason } from "./options.js";
+import type { AuthPayload } from "./transport.js";
 
 /** A place for a few short texts: `localStorage`, or something like it that may answer later. */
 export interface Adapter {
@@ -16,8 +17,23 @@ export interface TokenRecord {
   refreshToken?: string;
   /** The key of a refresh that was begun and, as far as anybody knows, not answered. Good for this refresh token only. */
   retryKey?: string;
+  /** How often it was sent. */
+  tries?: number;
   /** Signed out, and why. */
   out?: SignOutReason;
+}
+
+/** What there is to store of an answer. */
+export function recordOf({ user, refreshToken }: AuthPayload, session: string): TokenRecord {
+  return { session, ...(user && { user: user.id }), ...(refreshToken && { refreshToken }) };
+}
+
+/** 144 random bits in base64url. */
+export function randomKey(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(18));
+  return btoa(String.fromCharCode(...bytes))
+    .replaceAll("+", "-")
+    .replaceAll("/", "_");
 }
 
 /** Whether a record still belongs to a sign-in, whatever became of its tokens. */

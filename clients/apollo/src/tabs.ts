@@ -42,6 +42,7 @@ const PATIENCE = 8000;
 export function browserTabs(name: string, key: string): Tabs {
   let channel: BroadcastChannel | undefined;
   let onStorage: ((event: StorageEvent) => void) | undefined;
+  let closed = false;
   return {
     async exclusive(job) {
       const locks = globalThis.navigator?.locks;
@@ -55,6 +56,7 @@ export function browserTabs(name: string, key: string): Tabs {
     },
     post: (message) => channel?.postMessage(message),
     listen(listener) {
+      if (closed) return;
       if (typeof BroadcastChannel !== "undefined") {
         channel = new BroadcastChannel(name);
         channel.onmessage = (event) => listener(event.data);
@@ -65,6 +67,7 @@ export function browserTabs(name: string, key: string): Tabs {
       globalThis.addEventListener?.("storage", onStorage);
     },
     close() {
+      closed = true;
       channel?.close();
       channel = undefined;
       if (onStorage) globalThis.removeEventListener?.("storage", onStorage);

@@ -15,6 +15,15 @@ export interface AuthPayload {
   user?: { id: string };
 }
 
+/** What to sign in with. */
+export interface Credentials {
+  /** Email address or username. */
+  identifier: string;
+  password: string;
+  /** Shown in the list of sessions. */
+  deviceName?: string;
+}
+
 /** What `login` answers. */
 export interface SignIn extends AuthPayload {
   session: { id: string };

@@ -2,7 +2,8 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createKeywheel, isKeywheelError, type Keywheel, type KeywheelOptions } from "../../src/index.js";
 import { dpop } from "../../src/dpop.js";
 import { apollo, ME } from "../support/clients.js";
-import { startKeywheel, type RealServer } from "../support/keywheel.js";
+import { startKeywheel, STRICT, type RealServer } from "../support/keywheel.js";
+import { lottery } from "../support/network.js";
 import { Browser } from "../support/tabs.js";
 
 const ACCESS_TTL = 3; // seconds
@@ -15,15 +16,15 @@ const sent = new Map<string, number>();
 beforeAll(async () => {
   server = await startKeywheel({
     KEYWHEEL_TOKENS__ACCESS_TTL: String(ACCESS_TTL),
-    KEYWHEEL_TOKENS__RACE_WINDOW_MS: "0",
-    KEYWHEEL_TOKENS__RETRY_WINDOW_MS: "0",
-    KEYWHEEL_TOKENS__COOKIE_KEEP_MS: "0",
+    ...STRICT,
   });
 });
 afterAll(() => server?.stop());
 
 const sleep = (seconds: number) => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
 const count = (name: string) => sent.get(name) ?? 0;
+
+const draw = lottery(1);
 
 /** The network; when it is lossy, three in ten answers to refreshes are lost. */
 function network({
@@ -38,7 +39,7 @@ function network({
     for (const [key, value] of Object.entries(headers)) own.set(key, value);
     if (jar && init.credentials === "include") own.set("cookie", jar.cookies());
     const response = await fetch(input, { ...init, headers: own });
-    if (lossy && name === "KeywheelRefresh" && Math.random() < 0.3) {
+    if (lossy && name === "KeywheelRefresh" && draw() < 0.3) {
       await response.arrayBuffer();
       throw new TypeError("the answer was lost");
     }
@@ -121,7 +122,7 @@ test("two hundred refreshes, of which three in ten are lost, never sign out", as
   let givenUp = 0;
   const fifty = async ({ keywheel, goodbyes, me }: Tab) => {
     const { session } = keywheel.state;
-    for (let done = 0; done < 50; ) {
+    for (let done = 0; done < 50;) {
       try {
         await keywheel.refresh();
         done += 1;

@@ -179,3 +179,74 @@ test("the storage of a page is used by its name", async () => {
   await tab.login(CREDENTIALS);
   expect([...browser.items.keys()]).toEqual(["second", "second.devices"]);
 });
+
+test("a tab whose view of the storage is old repeats a lost call with the key that it sent", async () => {
+  const [one, two] = [open(), open()];
+  await one.keywheel.login(CREDENTIALS);
+  await two.keywheel.ready();
+  await wait(301);
+  const pending = JSON.stringify({ ...browser.record, retryKey: "k".repeat(24) });
+  browser.items.set("keywheel", pending);
+  await pass(one.keywheel.refresh());
+  expect(browser.record.retryKey).toBeUndefined();
+
+  // Chromium keeps a copy of the storage for each process, and what another one has written arrives a moment later.
+  let old: string | undefined = pending;
+  vi.stubGlobal("localStorage", {
+    getItem: (key: string) => (key === "keywheel" ? old : undefined) ?? browser.storage.getItem(key),
+    setItem(key: string, value: string) {
+      old = undefined;
+      void browser.storage.setItem(key, value);
+    },
+  });
+  let lost = false;
+  server.fate = (field) => {
+    if (field !== "refreshToken" || lost) return "arrives";
+    lost = true;
+    old = undefined;
+    return "answer lost";
+  };
+  await wait(301);
+  expect(await pass(two.me())).toBe("usr_ada");
+  expect(lost).toBe(true);
+  expect(two.goodbyes).toEqual([]);
+});
+
+test("a refresh that answers for somebody else, who signed in where this page could not hear it, is not taken for its user", async () => {
+  const tab = open();
+  await tab.keywheel.login(CREDENTIALS);
+  // Another app on the same site: the same cookie, and nothing else in common.
+  const elsewhere = new Browser();
+  Object.defineProperty(elsewhere, "jar", { value: browser.jar });
+  vi.stubGlobal("localStorage", elsewhere.storage);
+  await openTab(server, elsewhere, { storage: "cookie" }).keywheel.login({ identifier: "eve", password: "right" });
+  vi.stubGlobal("localStorage", browser.storage);
+
+  await wait(301);
+  await expect(pass(tab.act())).rejects.toThrow("Somebody else has signed in meanwhile.");
+  expect(server.acts).toEqual([]);
+  expect(tab.goodbyes).toEqual(["REPLACED"]);
+  expect(tab.keywheel.state).toMatchObject({ status: "signedIn", session: "ses_2", user: "usr_eve" });
+  expect(await pass(tab.me())).toBe("usr_eve");
+});
+
+test("a tab that does not know yet hears that another one has signed out", async () => {
+  const known = open();
+  await known.keywheel.login(CREDENTIALS);
+  browser.items.delete("keywheel");
+  server.fate = () => "request lost";
+  const listeners: ((message: { kind: "stored" }) => void)[] = [];
+  const tabs = {
+    exclusive: (job: any) => job(false),
+    post() {},
+    listen: (it: any) => void listeners.push(it),
+    close() {},
+  };
+  const tab = openTab(server, browser, { storage: "cookie", tabs });
+  expect((await pass(tab.keywheel.ready())).status).toBe("unknown");
+  browser.items.set("keywheel", JSON.stringify({ out: "LOGOUT" }));
+  for (const listener of listeners) listener({ kind: "stored" });
+  await wait(0.1);
+  expect(tab.keywheel.state).toMatchObject({ status: "signedOut" });
+  expect(tab.goodbyes).toEqual([]);
+});

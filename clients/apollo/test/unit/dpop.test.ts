@@ -94,6 +94,14 @@ describe("a proof", () => {
     expect(seen.map(({ claims }) => claims.nonce)).toEqual([undefined, "n1", undefined]);
   });
 
+  test("has the time of its own server, whatever another one says", async () => {
+    const maker = dpop({ fetch: server });
+    answers.push(json(200, {}, undefined, { date: new Date(Date.now() - 3_600_000).toUTCString() }));
+    await maker.fetch("https://api.example.com/graphql", { method: "POST" });
+    await post(maker);
+    expect(Math.abs(seen[1]!.claims.iat - Date.now() / 1000)).toBeLessThanOrEqual(2);
+  });
+
   test("has the time of the server", async () => {
     const maker = dpop({ fetch: server });
     const hourAhead = Date.now() + 3_600_000;

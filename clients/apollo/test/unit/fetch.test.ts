@@ -2,6 +2,7 @@ import { Client, CombinedError, fetchExchange } from "@urql/core";
 import { ClientError, GraphQLClient } from "graphql-request";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { createKeywheel, isKeywheelError, type Keywheel } from "../../src/core.js";
+import { isStream } from "../../src/stream.js";
 import { CREDENTIALS, fakeTime, pass, wait } from "../support/clients.js";
 import { FakeServer } from "../support/server.js";
 import { Browser } from "../support/tabs.js";
@@ -127,4 +128,11 @@ test("headers for a request of another kind", async () => {
   expect(await pass(keywheel.headers())).toEqual({ authorization: "Bearer at_2" });
   await pass(keywheel.logout());
   expect(await keywheel.headers()).toEqual({});
+});
+
+test("React Native, which has no streams, is served too", () => {
+  expect(isStream(new ReadableStream())).toBe(true);
+  vi.stubGlobal("ReadableStream", undefined);
+  expect(isStream("{}")).toBe(false);
+  vi.unstubAllGlobals();
 });

@@ -373,3 +373,24 @@ test("the state tells whoever listens, once for each change", async () => {
   await tab.keywheel.login(CREDENTIALS);
   expect(seen).toEqual(["signedOut", "signedIn", "signedOut"]);
 });
+
+test("a listener that throws keeps nobody signed in", async () => {
+  const [one, two] = [await signedInTab(server, browser), openTab(server, browser)];
+  await two.keywheel.ready();
+  const thrown: unknown[] = [];
+  const uncaught = process.listeners("unhandledRejection");
+  process.removeAllListeners("unhandledRejection");
+  process.on("unhandledRejection", (error) => thrown.push(error));
+  one.keywheel.subscribe(() => {
+    throw new Error("the app's");
+  });
+  await pass(one.keywheel.logout());
+  await wait(1);
+  vi.useRealTimers();
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  process.removeAllListeners("unhandledRejection");
+  for (const listener of uncaught) process.on("unhandledRejection", listener);
+  expect(one.goodbyes).toEqual(["LOGOUT"]);
+  expect(two.goodbyes).toEqual(["LOGOUT"]);
+  expect(thrown).toEqual([new Error("the app's")]);
+});

@@ -3,7 +3,7 @@ import type { AddressInfo } from "node:net";
 import { buildSchema, execute, subscribe, validate } from "graphql";
 import { createClient, type Client } from "graphql-ws";
 import { useServer } from "graphql-ws/use/ws";
-import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { WebSocket, WebSocketServer } from "ws";
 import { signedInTab, type Tab } from "../support/clients.js";
 import { FakeServer } from "../support/server.js";
@@ -101,4 +101,38 @@ test("while Keywheel cannot be asked, the socket tries on with what there is", a
 test("somebody who is signed out connects without a token", async () => {
   await tab.keywheel.logout();
   expect(await tab.keywheel.connectionParams()).toEqual({});
+});
+
+describe("a socket that was closed", () => {
+  const gone = { code: 4403, reason: "SESSION_REVOKED" };
+  const settle = () => new Promise((resolve) => setTimeout(resolve, 5));
+
+  test("since the session was ended signs out at once, and asks nobody", async () => {
+    await nextTick();
+    tab.keywheel.closed(gone);
+    await settle();
+    expect(tab.goodbyes).toEqual(["SESSION_REVOKED"]);
+    expect(fake.counts.refreshToken).toBe(0);
+    tab.keywheel.closed(gone);
+    await settle();
+    expect(tab.goodbyes).toHaveLength(1);
+  });
+
+  test.each([{ code: 4403, reason: "TOKEN_EXPIRED" }, { code: 1006, reason: "" }, new Error("no socket"), undefined])(
+    "for another reason signs nobody out: %o",
+    async (event) => {
+      await nextTick();
+      tab.keywheel.closed(event);
+      await settle();
+      expect(tab.keywheel.state.status).toBe("signedIn");
+    },
+  );
+
+  test("late, when there is a new session, does not end that", async () => {
+    await nextTick();
+    await tab.keywheel.login({ identifier: "ada", password: "right" });
+    tab.keywheel.closed(gone);
+    await settle();
+    expect(tab.keywheel.state).toMatchObject({ status: "signedIn", session: "ses_2" });
+  });
 });

@@ -39,7 +39,7 @@ describe("four tabs", () => {
     expect(server.counts).toMatchObject({ login: 1, refreshToken: 0, me: 40 });
   });
 
-  test.each([0, 10, 60])("with ten requests each at expiry refresh once; news take %i ms", async (delay) => {
+  test.each([0, 10, 60, 600])("with ten requests each at expiry refresh once; news take %i ms", async (delay) => {
     const tabs = await fourTabs();
     browser.channelDelay = delay;
     server.latency = 80;
@@ -148,6 +148,15 @@ describe("news that are none", () => {
     expect(one!.keywheel.state.status).toBe("signedOut");
   });
 
+  test("of a kind that this version does not know", async () => {
+    const [one] = await fourTabs();
+    for (const message of [{ kind: "greeting", session: "ses_1" }, {}, null, "token"])
+      browser.tab().post(message as any);
+    await wait(1);
+    expect(await pass(one!.me())).toBe("usr_ada");
+    expect(server.counts.refreshToken).toBe(0);
+  });
+
   test("the end of a session that is not this tab's any more", async () => {
     const [one, two] = await fourTabs();
     browser.channelDelay = 500;
@@ -247,6 +256,9 @@ describe("the tabs of a browser", () => {
     change("other");
     change("record");
     expect(heard).toHaveLength(2);
+    const late = browserTabs("k", "record");
+    late.close();
+    late.listen((message) => heard.push(message)); // it was still reading the storage
     one.close();
     change("record");
     one.post({ kind: "stored" }); // into a closed channel: nothing happens
