@@ -148,18 +148,8 @@ function retryKeyFor(token) {
   return lastRetry.key;
 }
 
-/** For a moment after a change of tabs GraphiQL still names the operation of the tab before. */
-function namesAnOperation({ query, operationName }) {
-  try {
-    return GraphiQL.GraphQL.parse(query).definitions.some((it) => it.name?.value === operationName);
-  } catch {
-    return true; // Not a valid document: the server says it better.
-  }
-}
-
 /** Fills in what the variables leave empty. Without a remembered token the field goes away, and the cookie counts. */
 function complete(request) {
-  if (!namesAnOperation(request)) delete request.operationName;
   const input = request.variables?.input;
   if (input?.refreshToken === "") input.refreshToken = tokens.refresh ?? undefined;
   if (input?.retryKey === "") input.retryKey = retryKeyFor(input.refreshToken);
@@ -219,7 +209,23 @@ const followWith = (headers) => ({
   },
 });
 
-function fetcher(request, options) {
+// ---- Requests ------------------------------------------------------------------------------------------------------
+
+/** For a moment after a change of tabs GraphiQL still has the operation of the tab before. */
+function ofThisTab(request, options) {
+  let documentAST;
+  try {
+    documentAST = GraphiQL.GraphQL.parse(request.query);
+  } catch {
+    return [request, options]; // Not a valid document: the server says it better.
+  }
+  const names = documentAST.definitions.filter((it) => it.kind === "OperationDefinition").map((it) => it.name?.value);
+  const named = names.includes(request.operationName) ? request.operationName : undefined;
+  return [{ ...request, operationName: named ?? (names.length === 1 ? names[0] : undefined) }, { ...options, documentAST }];
+}
+
+function fetcher(...sent) {
+  const [request, options] = ofThisTab(...sent);
   const wsClient = followWith(options?.headers);
   return GraphiQL.createFetcher({ url: ENDPOINT, fetch: fetchWithTokens, wsClient })(request, options);
 }
