@@ -1,0 +1,49 @@
+/**
+ * Why the last session ended, in words for the sign-in page. The code that ends a session says little; the event that came
+ * before it says who did it.
+ */
+import type { SignOutReason } from "@keywheel/apollo";
+import type { RevocationReason } from "./gql/graphql";
+
+const BY_EVENT: Record<RevocationReason, string> = {
+  ACCOUNT_BLOCKED: "Your account was blocked. Ask the people who run this service.",
+  LOGOUT: "You signed out.",
+  PASSWORD_CHANGED: "Your password was changed on another device, so this one was signed out. Sign in with the new one.",
+  PASSWORD_RESET: "Your password was set anew, so every device was signed out. Sign in with the new one.",
+  REFRESH_TOKEN_REUSED:
+    "A copy of this session was used somewhere else, so it was ended for both of you. Sign in again; if it was not you, change your password.",
+  REVOKED_BY_ADMIN: "An administrator ended your session.",
+  REVOKED_BY_USER: "This device was signed out from another one.",
+  SESSION_LIMIT: "You are signed in on too many devices; the one unused for longest made room.",
+};
+
+const BY_CODE: Partial<Record<SignOutReason, string>> = {
+  LOGOUT: BY_EVENT.LOGOUT,
+  REFRESH_TOKEN_REUSED: BY_EVENT.REFRESH_TOKEN_REUSED,
+  ACCOUNT_BLOCKED: BY_EVENT.ACCOUNT_BLOCKED,
+  REPLACED: "Somebody else has signed in here.",
+};
+
+let told: RevocationReason | undefined;
+let text = "";
+
+/** An event said that this session is over, and why. */
+export function remember(reason: RevocationReason | null | undefined): void {
+  told = reason ?? undefined;
+}
+
+/** The session is over. */
+export function sayGoodbye(reason: SignOutReason): void {
+  text = (told && BY_EVENT[told]) ?? BY_CODE[reason] ?? "Your session has ended. Sign in again.";
+  told = undefined;
+}
+
+/** What to tell whoever is at the sign-in page. Empty for a visitor who was not signed in. */
+export function goodbye(): string {
+  return text;
+}
+
+/** Somebody signed in: it is not true any more. */
+export function forgetGoodbye(): void {
+  text = "";
+}
