@@ -47,7 +47,10 @@ export interface KeywheelOptions {
  */
 export type SignOutReason = ErrorCode | "LOGOUT" | "SESSION_REVOKED" | "REPLACED";
 
-/** The root fields of Keywheel that anybody may ask for. */
+/**
+ * The root fields of Keywheel that anybody may ask for. `verifyEmail` is none of them: it spares the session whose token comes
+ * along, when an account moves to another address.
+ */
 export const PUBLIC_FIELDS: readonly string[] = [
   "login",
   "register",
@@ -56,7 +59,6 @@ export const PUBLIC_FIELDS: readonly string[] = [
   "requestPasswordReset",
   "resetPassword",
   "requestEmailVerification",
-  "verifyEmail",
   "exchangeToken",
   "__typename",
   "__schema",
