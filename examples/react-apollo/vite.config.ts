@@ -32,10 +32,10 @@ const headers = {
 
 export default defineConfig(({ command }) => ({
   plugins: [react()],
-  // The package is a link to the folder beside: without this its imports would be looked up there, and React be there twice.
-  resolve: { preserveSymlinks: true },
+  // The package is a link to the folder beside, which may have a React of its own. There must be one.
+  resolve: { dedupe: ["@apollo/client", "graphql", "react", "react-dom", "rxjs"] },
   define: { DEV_MAIL: JSON.stringify(command === "serve" ? `${keywheel}/dev/mail` : "") },
   server: { port: 5173, proxy: { "/graphql": graphql } },
   preview: { port: 4173, proxy: { "/graphql": graphql }, headers },
-  build: { target: "es2022", assetsInlineLimit: 0 },
+  build: { target: "es2022", cssTarget: ["chrome123", "firefox120", "safari17.5"], assetsInlineLimit: 0 },
 }));

@@ -1,8 +1,9 @@
 /**
- * Why the last session ended, in words for the sign-in page. The code that ends a session says little; the event that came
- * before it says who did it.
+ * Why the last session ended, in words for the sign-in page. An event says who did it, if it comes through before the
+ * connection is closed with the session; the code that ends a session says less.
  */
 import type { SignOutReason } from "@keywheel/apollo";
+import { useSyncExternalStore } from "react";
 import type { RevocationReason } from "./gql/graphql";
 
 const BY_EVENT: Record<RevocationReason, string> = {
@@ -24,8 +25,23 @@ const BY_CODE: Partial<Record<SignOutReason, string>> = {
   REPLACED: "Somebody else has signed in here.",
 };
 
+const ELSEWHERE =
+  "This device was signed out: from another one, or because the password was changed. If it was not you, set a new password.";
+
+const listeners = new Set<() => void>();
 let told: RevocationReason | undefined;
 let text = "";
+
+/** What to tell whoever is at the sign-in page. Empty for a visitor who was not signed in. */
+export function useGoodbye(): string {
+  return useSyncExternalStore(
+    (listener) => {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    () => text,
+  );
+}
 
 /** An event said that this session is over, and why. */
 export function remember(reason: RevocationReason | null | undefined): void {
@@ -34,16 +50,16 @@ export function remember(reason: RevocationReason | null | undefined): void {
 
 /** The session is over. */
 export function sayGoodbye(reason: SignOutReason): void {
-  text = (told && BY_EVENT[told]) ?? BY_CODE[reason] ?? "Your session has ended. Sign in again.";
-  told = undefined;
-}
-
-/** What to tell whoever is at the sign-in page. Empty for a visitor who was not signed in. */
-export function goodbye(): string {
-  return text;
+  set((told && BY_EVENT[told]) ?? BY_CODE[reason] ?? ELSEWHERE);
 }
 
 /** Somebody signed in: it is not true any more. */
 export function forgetGoodbye(): void {
-  text = "";
+  set("");
+}
+
+function set(next: string): void {
+  told = undefined;
+  text = next;
+  for (const listener of listeners) listener();
 }

@@ -1,5 +1,5 @@
 import { useMutation, useQuery } from "@apollo/client/react";
-import { useRef, useState } from "react";
+import { useEffect, useRef, useState } from "react";
 import { graphql } from "../gql";
 import type { SessionsQuery } from "../gql/graphql";
 import { problemOf } from "../problems";
@@ -43,8 +43,9 @@ type Device = NonNullable<SessionsQuery["me"]>["sessions"]["nodes"][number];
 export function Devices() {
   const { data, error, refetch } = useQuery(SESSIONS, { fetchPolicy: "cache-and-network" });
   const [revoke, { loading }] = useMutation(REVOKE);
-  const [note, setNote] = useState("");
+  const [note, setNote] = useState<{ text: string }>();
   const noted = useRef<HTMLParagraphElement>(null);
+  useEffect(() => noted.current?.focus(), [note]); // the button that had the focus is gone
 
   if (!data?.me) return <Loading error={error} again={() => void refetch()} />;
   // The answer of a revocation, and an event, set `revokedAt` in the cache: gone from the list without asking again.
@@ -54,11 +55,10 @@ export function Devices() {
   async function end(input: { scope: "SELECTED"; ids: string[] } | { scope: "OTHERS" }, said: string): Promise<void> {
     try {
       await revoke({ variables: { input } });
-      setNote(said);
+      setNote({ text: said });
     } catch (failed) {
-      setNote(problemOf(failed).text);
+      setNote({ text: problemOf(failed).text });
     }
-    noted.current?.focus(); // the button that had it is gone
   }
 
   return (
@@ -66,13 +66,17 @@ export function Devices() {
       <p className="lead">
         Where you are signed in. What happens on other devices shows up here at once, and a device that is signed out leaves at once.
       </p>
-      <p className="note" role="status" tabIndex={-1} ref={noted}>
-        {note}
-      </p>
+      <div role="status">
+        {note && (
+          <p className="notice good" tabIndex={-1} ref={noted}>
+            {note.text}
+          </p>
+        )}
+      </div>
       <ul className="devices">
         {devices.map((device) => (
           <li key={device.id} className="device">
-            <DeviceIcon />
+            <DeviceIcon handheld={/iPhone|iPad|Android|phone/i.test(device.deviceName)} />
             <div>
               <h2>
                 {device.deviceName} {device.current && <span className="badge good">this device</span>}
@@ -121,11 +125,11 @@ function counted(devices: readonly Device[]): string {
   return devices.length === 1 ? "one device" : `${devices.length} devices`;
 }
 
-function DeviceIcon() {
+function DeviceIcon({ handheld }: { handheld: boolean }) {
   return (
     <svg viewBox="0 0 24 24" aria-hidden="true" className="icon">
-      <rect x="3" y="4" width="18" height="12" rx="2" />
-      <path d="M8 20h8M12 16v4" />
+      {handheld ? <rect x="7" y="2.5" width="10" height="19" rx="2" /> : <rect x="3" y="4" width="18" height="12" rx="2" />}
+      <path d={handheld ? "M11 18.5h2" : "M8 20h8M12 16v4"} />
     </svg>
   );
 }

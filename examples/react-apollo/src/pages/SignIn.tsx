@@ -1,6 +1,6 @@
 import { useQuery } from "@apollo/client/react";
 import { keywheel } from "../client";
-import { forgetGoodbye, goodbye } from "../goodbye";
+import { forgetGoodbye, useGoodbye } from "../goodbye";
 import { graphql } from "../gql";
 import { Link } from "../router";
 import { Field, Form } from "../ui/Form";
@@ -17,7 +17,7 @@ export const SETTINGS = graphql(`
 
 export function SignIn() {
   const settings = useQuery(SETTINGS).data?.settings;
-  const farewell = goodbye();
+  const farewell = useGoodbye();
   return (
     <div className="card narrow">
       {farewell && (
