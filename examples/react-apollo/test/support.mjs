@@ -115,7 +115,7 @@ export const complaints = [];
 
 /** A browser of its own: other cookies, other storage. */
 export async function visitor(browser, app, options = {}) {
-  const context = await browser.newContext({ baseURL: app, viewport: { width: 1200, height: 900 }, ...options });
+  const context = await browser.newContext({ baseURL: app, viewport: { width: 1200, height: 900 }, deviceScaleFactor: Number(process.env.SCALE ?? 1), ...options });
   context.setDefaultTimeout(10_000);
   context.on("request", (request) => {
     if (new URL(request.url()).origin !== app) complaints.push(`asked ${request.url()}`);
@@ -150,18 +150,20 @@ export async function inspect(page, name) {
 }
 
 /** A picture, where somebody wants to see it. */
-export async function picture(page, name) {
+export async function picture(page, name, part) {
   const { SCREENSHOTS: folder } = process.env;
   if (!folder) return;
   mkdirSync(folder, { recursive: true });
-  await page.screenshot({ path: join(folder, `${name.replaceAll(" ", "-")}.png`), fullPage: true });
+  const path = join(folder, `${name.replaceAll(" ", "-")}.png`);
+  if (part) await page.locator(part).screenshot({ path });
+  else await page.screenshot({ path, fullPage: true });
 }
 
 /** The same in both themes. */
-export async function pictures(page, name) {
+export async function pictures(page, name, part) {
   if (!process.env.SCREENSHOTS) return;
   for (const colorScheme of ["dark", "light"]) {
     await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
-    await picture(page, `${name}-${colorScheme}`);
+    await picture(page, `${name}-${colorScheme}`, part);
   }
 }

@@ -263,11 +263,13 @@ async function steal(page) {
   await page.getByLabel(/^Password of/).fill(THIRD);
   await play("The thief is first");
   await page.getByText("The thief is in, for now.").waitFor();
+  await pictures(page, "steal-playing");
   await page.getByText(/^Caught, \d\.\d seconds/).waitFor();
   await verdict.getByText("Both have been told.").waitFor();
   check("thief first: the owner's old token gives it away, and the thief is out", sameCodes(await codes(), ["REFRESH_TOKEN_REUSED", "UNAUTHENTICATED · SESSION_REVOKED", "UNAUTHENTICATED · SESSION_REVOKED", "REFRESH_TOKEN_INVALID"]), await codes());
   await inspect(page, "steal thief first");
   await pictures(page, "steal-thief-first");
+  await pictures(page, "steal-this-session", ".stage");
 
   await play("The owner is first");
   await page.getByText("The owner was faster.").waitFor();
@@ -281,12 +283,13 @@ async function steal(page) {
   await page.getByText("Forgiven: nobody was signed out.").waitFor();
   await page.getByText("All is well.").waitFor();
   const text = await page.locator(".timeline").innerText();
-  check("a lost answer: the same key gets the same token, and the next one works", /token 2 once more \(same key\)/.test(text) && /new token 3/.test(text) && (await codes()).length === 0, text);
+  check("a lost answer: the same key gets the same token, and the next one works", /→ token 2 once more \(same key\)/.test(text) && /→ token 3/.test(text) && (await codes()).length === 0, text);
   await inspect(page, "steal lost answer");
   await pictures(page, "steal-lost-answer");
 
   await page.getByLabel(/^Password of/).fill(THIRD);
   await play("By hand");
+  await page.getByText("The owner is signed in.").waitFor();
   await page.getByRole("button", { name: "Steal this session" }).click();
   await page.getByRole("button", { name: "Thief refreshes" }).click();
   await page.getByText("The thief is in, for now.").waitFor();

@@ -139,7 +139,7 @@ export function Profile() {
       <section aria-labelledby="erase">
         <h2 id="erase">Erase the account</h2>
         <p className="quiet">With everything that is kept about it. There is no way back.</p>
-        <button type="button" className="button danger" onClick={() => void erase().catch(() => undefined)}>
+        <button type="button" className="button danger" onClick={() => void erase()}>
           Erase my account
         </button>
       </section>

@@ -5,7 +5,6 @@ export function Welcome() {
     <div className="welcome">
       <blockquote>
         <p>If one old token falls into the wrong hands, the thief refreshes for ever. How do I prevent that?</p>
-        <footer>asked in many forums</footer>
       </blockquote>
       <p className="lead">
         Steal a session here, and watch what becomes of it: two clients, one copied token, and a server that tells them apart.

@@ -36,6 +36,7 @@ export function Cast({ stage, snapshot }: { stage: Stage; snapshot: Snapshot }) 
           <path d="M8 7h.01M8 17h.01" />
         </svg>
         <span>Server</span>
+        <span className="takes">takes token</span>
       </div>
       <section className="actor thief" aria-labelledby="thief">
         <h3 id="thief">
@@ -77,7 +78,11 @@ function Possession({ holder, none }: { holder: Holder | undefined; none: string
 
 /** A token by its number. */
 export function Token({ number, old = false }: { number: number; old?: boolean }) {
-  return <span className={old ? "token old" : "token"}>token {number}</span>;
+  return (
+    <span className={old ? "token old" : "token"}>
+      {old && "old "}token {number}
+    </span>
+  );
 }
 
 /** For those who play by hand: how long the server forgives two calls at once. */

@@ -7,7 +7,7 @@ import { Field, Form } from "../ui/Form";
 import { Cast } from "./Cast";
 import { SCRIPTS, SCRIPT_NAMES, type ScriptName } from "./scripts";
 import { Stage } from "./stage";
-import { verdict } from "./story";
+import { verdict, type Verdict } from "./story";
 import { Timeline } from "./Timeline";
 
 /** The answer to "if an old token falls into the wrong hands, the thief refreshes for ever": two clients, one copy, real calls. */
@@ -35,9 +35,12 @@ export default function Steal() {
   const { tone, title, text } = verdict(story);
   return (
     <div className="steal">
+      <blockquote className="question">
+        If one old token falls into the wrong hands, the thief refreshes for ever. How do I prevent that?
+      </blockquote>
       <p className="lead">
-        “If one old token falls into the wrong hands, the thief refreshes for ever. How do I prevent that?” Every refresh replaces the
-        token, and the server recognises the old ones. So the second of the two to come is noticed, whoever it is. See it happen:
+        Replace the token at every refresh, and recognise the old ones. Then whoever comes second gives the theft away, be it the thief or
+        the owner. See it happen, with real calls:
       </p>
 
       <Choice spare={snapshot.spare} supply={(identifier, password) => stage.supply(identifier, password)} begin={begin} />
@@ -47,6 +50,7 @@ export default function Steal() {
           What happens
         </h2>
         <div className={`verdict ${tone}`}>
+          <Mark tone={tone} />
           <div aria-live="polite" aria-atomic="true">
             <p className="verdict-title">{title}</p>
             <p>{text}</p>
@@ -86,6 +90,15 @@ function Choice({ spare, supply, begin }: ChoiceProps) {
       <Form
         label="Choose a story"
         submit="Begin"
+        beside={
+          <p className="hint" role="status">
+            {spare === 0
+              ? "Signs in for three throw-away sessions, apart from your own, and forgets the password. They end when you leave this page."
+              : spare === 1
+                ? "One more session is ready to be stolen."
+                : `${spare} more sessions are ready to be stolen.`}
+          </p>
+        }
         onSubmit={async (value) => {
           if (spare === 0) await supply(value("identifier"), value("password"));
           begin(value("story") as ScriptName | "hand");
@@ -101,27 +114,29 @@ function Choice({ spare, supply, begin }: ChoiceProps) {
             </label>
           ))}
         </fieldset>
-        {spare === 0 ? (
-          <>
-            <div className="credentials">
-              {identifier === undefined ? (
-                <Field label="Email address or username" name="identifier" autoComplete="username" />
-              ) : (
-                <input hidden name="identifier" autoComplete="username" value={identifier} readOnly />
-              )}
-              <Field label={identifier === undefined ? "Password" : `Password of ${identifier}`} name="password" type="password" autoComplete="current-password" />
-            </div>
-            <p className="hint">
-              This signs in for three throw-away sessions, apart from your own, and forgets the password. They end when you leave this page.
-            </p>
-          </>
-        ) : (
-          <p className="hint" role="status">
-            {spare === 1 ? "One more session is" : `${spare} more sessions are`} ready to be stolen.
-          </p>
+        {spare === 0 && (
+          <div className="credentials">
+            {identifier === undefined ? (
+              <Field label="Email address or username" name="identifier" autoComplete="username" />
+            ) : (
+              <input hidden name="identifier" autoComplete="username" value={identifier} readOnly />
+            )}
+            <Field label={identifier === undefined ? "Password" : `Password of ${identifier}`} name="password" type="password" autoComplete="current-password" />
+          </div>
         )}
       </Form>
     </div>
+  );
+}
+
+/** What the colour says, without the colour. */
+function Mark({ tone }: { tone: Verdict["tone"] }) {
+  const paths = { calm: "M8 12h8", alarm: "M12 7v6M12 17h.01", caught: "M8 8l8 8M16 8l-8 8", good: "M7 12.5l3.5 3.5 6.5-8" };
+  return (
+    <svg viewBox="0 0 24 24" className="mark" aria-hidden="true">
+      <circle cx="12" cy="12" r="11" />
+      <path d={paths[tone]} />
+    </svg>
   );
 }
 

@@ -1,5 +1,5 @@
 import type { ErrorInfo } from "@keywheel/apollo";
-import type { ReactNode } from "react";
+import { Fragment, type ReactNode } from "react";
 import { Token } from "./Cast";
 import type { Snapshot } from "./stage";
 import { EMPTY, tell, type Actor, type Event, type Story } from "./story";
@@ -60,9 +60,9 @@ function Row({ event, before, after, start }: { event: Event; before: Story; aft
       return (
         <li className="row" {...lanes(after)}>
           <div className="event owner">
-            <p className="what">Signs in</p>
+            <p className="what">Signs in {at}</p>
             <p>
-              gets <Token number={event.token} /> {at}
+              → <Token number={event.token} />
             </p>
           </div>
           <Node takes={event.token} />
@@ -72,9 +72,10 @@ function Row({ event, before, after, start }: { event: Event; before: Story; aft
       return (
         <li className="row copy" {...lanes(after)}>
           <div className="event thief">
-            <p className="what">Copies the owner’s storage</p>
+            <p className="what">Copies what the owner has {at}</p>
             <p>
-              has <Token number={event.token} /> too{event.withKey && ", and the pending retry key"} {at}
+              → <Token number={event.token} />
+              {event.withKey && " and the retry key that waits for its answer"}
             </p>
           </div>
         </li>
@@ -85,13 +86,12 @@ function Row({ event, before, after, start }: { event: Event; before: Story; aft
       return (
         <li className="row over" {...lanes(after)}>
           <div className="end">
-            <p className="what">The session is over, for both{start !== undefined && `, ${((event.at - start) / 1000).toFixed(1)} s after the theft`}</p>
+            <p className="what">The session is over for both{start !== undefined && `, ${((event.at - start) / 1000).toFixed(1)} s after the theft`}</p>
             <p>
               {(["owner", "thief"] as const).map((actor) => {
                 const access = event.access[actor];
                 return access === undefined ? null : <span key={actor}>{actor}’s access token: <Code of={access} /></span>;
               })}
-              {at}
             </p>
           </div>
         </li>
@@ -105,28 +105,27 @@ function RefreshRow({ event, before, after, at }: { event: Refresh; before: Stor
   const tone = answer.kind === "refused" ? "refused" : answer.kind === "lost" ? "lost" : "";
   const caught = after.ended && !before.ended;
   return (
-    <li className={`row ${caught ? "caught" : ""}`} {...lanes(after)}>
+    <li className="row" {...lanes(caught ? before : after)}>
       <div className={`event ${actor} ${tone}`}>
         <p className="what">
-          <span className="hidden">{name}: </span>
-          {again ? "Repeats the call" : "Refreshes"} with <Token number={sent} old={sent < before.current} />
-        </p>
-        <p>
-          {answer.kind === "rotated" && (
-            <>
-              → new <Token number={answer.got} />{" "}
-            </>
-          )}
-          {answer.kind === "repeated" && (
-            <>
-              → <Token number={answer.got} /> once more <span className="why">({answer.why})</span>{" "}
-            </>
-          )}
-          {answer.kind === "lost" && "→ the answer never arrives "}
-          {answer.kind === "refused" && <Code of={answer.error} />}
-          <span className="retry">
-            key {key}… {at}
+          <span>
+            <span className="hidden">{name}: </span>
+            {again ? "Repeats the call" : "Refreshes"} with <Token number={sent} old={sent < before.current} />
           </span>
+          {at}
+        </p>
+        <p className="result">
+          <span>
+            → {answer.kind === "rotated" && <Token number={answer.got} />}
+            {answer.kind === "repeated" && (
+              <>
+                <Token number={answer.got} /> once more ({answer.why})
+              </>
+            )}
+            {answer.kind === "lost" && "the answer never arrives"}
+            {answer.kind === "refused" && <Code of={answer.error} />}
+          </span>
+          <span className="retry">key {key}…</span>
         </p>
       </div>
       <Node takes={after.ended ? undefined : after.current} bad={answer.kind === "refused"} />
@@ -146,11 +145,15 @@ function Node({ takes, bad = false }: { takes: number | undefined; bad?: boolean
 
 function Code({ of }: { of: ErrorInfo | "good" }) {
   if (of === "good") return <code className="code">still good</code>;
+  const words = [of.code, of.reason, of.retryAfter !== undefined && `${of.retryAfter} s`].filter(Boolean).join(" · ");
   return (
     <code className="code">
-      {of.code}
-      {of.reason && ` · ${of.reason}`}
-      {of.retryAfter !== undefined && ` · ${of.retryAfter} s`}
+      {words.split(/(?<=_)/).map((part, index) => (
+        <Fragment key={index}>
+          {part}
+          <wbr />
+        </Fragment>
+      ))}
     </code>
   );
 }

@@ -16,7 +16,7 @@ const LATER = { after: PAST_THE_WINDOW, why: "In real life: minutes, or days. He
 export const SCRIPTS = {
   thief: {
     title: "The thief is first",
-    text: "The copy is used before the owner's app comes back.",
+    text: "The copy is used before the owner’s app comes back.",
     steps: [
       { act: "steal", after: 1200 },
       { act: "thief", after: 1400 },
@@ -26,7 +26,7 @@ export const SCRIPTS = {
   },
   owner: {
     title: "The owner is first",
-    text: "The owner's app refreshes; the thief comes later.",
+    text: "The owner’s app refreshes; the thief comes later.",
     steps: [
       { act: "steal", after: 1200 },
       { act: "owner", after: 1400 },

@@ -118,19 +118,19 @@ export function verdict(story: Story): Verdict {
     return {
       tone: "alarm",
       title: "The thief is in, for now.",
-      text: `The thief has token ${thief.token}, and the owner's token ${owner.token} is an old one. As soon as the owner's app refreshes, by itself, the server will see it.`,
+      text: `The thief has token ${thief.token}, and the owner’s token ${owner.token} is an old one. As soon as the owner’s app refreshes, by itself, the server will see it.`,
     };
   }
   return {
     tone: "alarm",
     title: "The owner was faster.",
-    text: `The session has moved on to token ${current}. The thief's token ${thief.token} is an old one: whoever sends it gives the theft away.`,
+    text: `The session has moved on to token ${current}. The thief’s token ${thief.token} is an old one: whoever sends it gives the theft away.`,
   };
 }
 
 function caught({ copiedAt, owner, thief, events }: Story, ended: { at: number; by: Actor }): Verdict {
   const seconds = ((ended.at - (copiedAt ?? 0)) / 1000).toFixed(1);
-  const who = ended.by === "owner" ? "The owner's app sent a token that somebody else had already exchanged." : "The thief sent a token that the owner had already exchanged.";
+  const who = ended.by === "owner" ? "The owner’s app sent a token that somebody else had already exchanged." : "The thief sent a token that the owner had already exchanged.";
   const never = !events.some((event) => event.kind === "refresh" && event.actor === "thief" && event.answer.kind !== "refused");
   const gain = never ? "The thief never had a working token." : "What the thief had is worthless now.";
   const both = owner?.out && thief?.out ? "Both have been told." : `The ${ended.by === "owner" ? "thief" : "owner"} will be told at the next refresh.`;

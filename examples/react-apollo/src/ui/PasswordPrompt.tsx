@@ -1,7 +1,7 @@
 /**
  * "Is it you?" Sensitive changes need the password, and a sign-in of the last minutes. The dialog asks once for both.
  */
-import { isKeywheelError } from "@keywheel/apollo";
+import { errorInfo, isKeywheelError } from "@keywheel/apollo";
 import { createContext, useContext, useEffect, useRef, useState, type ReactNode } from "react";
 import { keywheel } from "../client";
 import { Field, Form } from "./Form";
@@ -22,8 +22,8 @@ interface Asked extends Question {
 const Ask = createContext<(question: Question) => Promise<void>>(() => Promise.reject(new Error("no PasswordPrompt")));
 
 /**
- * Asks for the password, and does with it what was asked for. Resolves when that is done or the dialog was closed; rejects with
- * what is not the password's fault.
+ * Asks for the password, and does with it what was asked for. Resolves when that is done or the dialog was closed; rejects when
+ * it is about a field of the form that asks.
  */
 export function usePassword(): (question: Question) => Promise<void> {
   return useContext(Ask);
@@ -84,7 +84,7 @@ export function PasswordPrompt({ children }: { children: ReactNode }) {
                 await recently(asked, value("password"));
                 finish();
               } catch (error) {
-                if (isKeywheelError(error, "INVALID_CREDENTIALS", "RATE_LIMITED", "NO_ANSWER", "SERVICE_UNAVAILABLE")) throw error;
+                if (!errorInfo(error)?.fields) throw error;
                 finish(error); // it is about the form behind
               }
             }}
