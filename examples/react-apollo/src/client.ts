@@ -5,7 +5,7 @@ import { ApolloClient, ApolloLink, HttpLink, InMemoryCache } from "@apollo/clien
 import { GraphQLWsLink } from "@apollo/client/link/subscriptions";
 import { createKeywheel } from "@keywheel/apollo";
 import { createClient } from "graphql-ws";
-import { sayGoodbye } from "./goodbye";
+import { forgetGoodbye, sayGoodbye } from "./goodbye";
 
 const url = "/graphql";
 
@@ -15,6 +15,10 @@ export const keywheel = createKeywheel({
     sayGoodbye(reason);
     void client.clearStore(); // not resetStore, which would ask for everything again, as nobody
   },
+});
+
+keywheel.subscribe(() => {
+  if (keywheel.state.status === "signedIn") forgetGoodbye();
 });
 
 const socket = createClient({

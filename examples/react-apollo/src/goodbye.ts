@@ -29,7 +29,7 @@ const ELSEWHERE =
   "This device was signed out: from another one, or because the password was changed. If it was not you, set a new password.";
 
 const listeners = new Set<() => void>();
-let told: RevocationReason | undefined;
+let told: string | undefined;
 let text = "";
 
 /** What to tell whoever is at the sign-in page. Empty for a visitor who was not signed in. */
@@ -44,13 +44,19 @@ export function useGoodbye(): string {
 }
 
 /** An event said that this session is over, and why. */
-export function remember(reason: RevocationReason | null | undefined): void {
-  told = reason ?? undefined;
+export function remember(reason: RevocationReason | null): void {
+  if (reason) told = BY_EVENT[reason];
+}
+
+/** The page knows best why the session is about to end, or has just ended: the news can come faster than the answer. */
+export function explain(words: string): void {
+  if (text) set(words);
+  else told = words;
 }
 
 /** The session is over. */
 export function sayGoodbye(reason: SignOutReason): void {
-  set((told && BY_EVENT[told]) ?? BY_CODE[reason] ?? ELSEWHERE);
+  set(told ?? BY_CODE[reason] ?? ELSEWHERE);
 }
 
 /** Somebody signed in: it is not true any more. */

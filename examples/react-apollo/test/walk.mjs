@@ -25,6 +25,7 @@ try {
   await reset(ada);
   await steal(ada);
   await patience();
+  await erase(ada);
   check("nothing in the console, and nobody else was asked", complaints.length === 0, complaints.join("\n"));
 } catch (error) {
   // What the pages said before it went wrong, and how they look now.
@@ -335,4 +336,12 @@ async function patience() {
   check("what was typed stays", (await guest.getByLabel("Email address or username").inputValue()) === "nobody@example.com");
   await inspect(guest, "too many attempts");
   await guest.context().close();
+}
+
+async function erase(page) {
+  await page.getByRole("navigation").getByRole("link", { name: "Profile" }).click();
+  await page.getByRole("button", { name: "Erase my account" }).click();
+  await password(page, THIRD, "Erase it for ever");
+  await page.getByText("Your account is erased").waitFor();
+  check("the account is erased, and the page says so", await page.getByRole("heading", { level: 1, name: "Sign in" }).isVisible());
 }

@@ -1,6 +1,7 @@
 import { useMutation, useQuery } from "@apollo/client/react";
 import { useState } from "react";
 import { keywheel } from "../client";
+import { explain } from "../goodbye";
 import { graphql } from "../gql";
 import { Field, Form } from "../ui/Form";
 import { Loading } from "../ui/Loading";
@@ -78,6 +79,7 @@ export function Profile() {
       identifier,
       async action(currentPassword) {
         await deleteAccount({ variables: { input: { currentPassword } } });
+        explain("Your account is erased, with everything that was kept about it.");
         await keywheel.logout().catch(() => undefined);
       },
     });

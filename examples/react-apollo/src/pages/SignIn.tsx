@@ -1,6 +1,6 @@
 import { useQuery } from "@apollo/client/react";
 import { keywheel } from "../client";
-import { forgetGoodbye, useGoodbye } from "../goodbye";
+import { useGoodbye } from "../goodbye";
 import { graphql } from "../gql";
 import { Link } from "../router";
 import { Field, Form } from "../ui/Form";
@@ -30,7 +30,6 @@ export function SignIn() {
         submit="Sign in"
         onSubmit={async (value) => {
           await keywheel.login({ identifier: value("identifier"), password: value("password") });
-          forgetGoodbye();
         }}
       >
         <Field label="Email address or username" name="identifier" autoComplete="username" />

@@ -150,7 +150,7 @@ function Explanation() {
           it, for ever.
         </li>
         <li>
-          <strong>A copy must come second.</strong> After the first of the two has refreshed, the other one has an old token. When it is sent,
+          <strong>One of the two comes second.</strong> After the first has refreshed, the other has an old token. When it is sent,
           two people hold this session. The server cannot tell which is the thief, so it ends the session for both.
         </li>
         <li>
