@@ -10,14 +10,12 @@ use std::{
     time::Duration,
 };
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use jsonwebtoken::{Algorithm, crypto};
 use keywheel::crypto::{
-    entropy::OsEntropy,
     jwt::{AccessTokenSettings, AccessTokens},
-    keyring::{Keyring, SigningKey},
+    keyring::Keyring,
+    signing_key::SigningKey,
 };
-use keywheel_fuzz::{ISSUER, NOW, secrets};
+use keywheel_fuzz::{ISSUER, NOW, signed, signing_key};
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 
@@ -29,15 +27,13 @@ struct Fixture {
 }
 
 static FIXTURE: LazyLock<Fixture> = LazyLock::new(|| {
-    let sealed = SigningKey::generate(&secrets(), &OsEntropy, NOW).expect("a key can be made");
-    let key = SigningKey::unseal(&sealed, &secrets()).expect("it was sealed just now");
-    let ring = Arc::new(Keyring::new(vec![key]).expect("there is a key"));
+    let key = signing_key();
+    let ring = Arc::new(Keyring::new(vec![key.clone()]).expect("there is a key"));
     let settings = AccessTokenSettings {
         issuer: ISSUER.to_owned(),
         audience: AUDIENCE.to_owned(),
         ttl: Duration::from_secs(300),
     };
-    let key = ring.active(NOW).expect("it is active");
     Fixture { tokens: AccessTokens::new(ring, settings), key }
 });
 
@@ -52,17 +48,11 @@ fuzz_target!(|data: &[u8]| {
     // The name of the key is different in every run.
     let text = text.replace("KID", FIXTURE.key.kid());
     let Some((header, claims)) = text.split_once('\n') else { return };
-    let token = signed(header, claims);
+    let token = signed(&FIXTURE.key, header, claims);
     if FIXTURE.tokens.verify(&token.into(), NOW).is_ok() {
         must_be_said(header, claims);
     }
 });
-
-fn signed(header: &str, claims: &str) -> String {
-    let message = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
-    let signature = crypto::sign(message.as_bytes(), FIXTURE.key.encoding(), Algorithm::ES256);
-    format!("{message}.{}", signature.expect("the key can sign"))
-}
 
 fn must_be_said(header: &str, claims: &str) {
     let header: Value = serde_json::from_str(header).expect("a header is JSON");

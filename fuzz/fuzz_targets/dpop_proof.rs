@@ -7,14 +7,11 @@
 
 use std::sync::{Arc, LazyLock};
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use jsonwebtoken::{Algorithm, crypto};
 use keywheel::crypto::{
     dpop::{Proofs, Purpose},
-    entropy::OsEntropy,
-    keyring::{Keyring, SigningKey},
+    signing_key::SigningKey,
 };
-use keywheel_fuzz::{NOW, secrets};
+use keywheel_fuzz::{NOW, secrets, signed, signing_key};
 use libfuzzer_sys::fuzz_target;
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -32,14 +29,12 @@ struct Fixture {
 }
 
 static FIXTURE: LazyLock<Fixture> = LazyLock::new(|| {
-    let sealed = SigningKey::generate(&secrets(), &OsEntropy, NOW).expect("a key can be made");
-    let key = SigningKey::unseal(&sealed, &secrets()).expect("it was sealed just now");
-    let ring = Keyring::new(vec![key]).expect("there is a key");
-    let public = json!(ring.jwks())["keys"][0].clone();
+    let key = signing_key();
+    let public = json!(key.jwk());
     let jwk = json!({ "kty": "EC", "crv": "P-256", "x": public["x"], "y": public["y"] }).to_string();
     let proofs = Proofs::new(&secrets(), &ENDPOINT.parse::<Url>().expect("a URL"));
     let nonce = proofs.nonce(NOW);
-    Fixture { proofs, key: ring.active(NOW).expect("it is active"), jwk, nonce }
+    Fixture { proofs, key, jwk, nonce }
 });
 
 fuzz_target!(|data: &[u8]| {
@@ -53,7 +48,7 @@ fuzz_target!(|data: &[u8]| {
     }
     let text = text.replace("JWK", &FIXTURE.jwk).replace("NONCE", &FIXTURE.nonce);
     let Some((header, claims)) = text.split_once('\n') else { return };
-    let proof = signed(header, claims);
+    let proof = signed(&FIXTURE.key, header, claims);
     if let Ok(good) = FIXTURE.proofs.check(&proof, "POST", purpose, NOW) {
         must_be_said(header, claims, purpose);
         let expires_at = good.expires_at();
@@ -63,12 +58,6 @@ fuzz_target!(|data: &[u8]| {
         assert!(FIXTURE.proofs.check(&proof, "POST", purpose, later).is_err(), "it can be forgotten");
     }
 });
-
-fn signed(header: &str, claims: &str) -> String {
-    let message = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
-    let signature = crypto::sign(message.as_bytes(), FIXTURE.key.encoding(), Algorithm::ES256);
-    format!("{message}.{}", signature.expect("the key can sign"))
-}
 
 fn must_be_said(header: &str, claims: &str, purpose: Purpose<'_>) {
     let header: Value = serde_json::from_str(header).expect("a header is JSON");

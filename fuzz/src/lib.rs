@@ -2,10 +2,12 @@
 
 use std::{net::IpAddr, sync::Arc};
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use keywheel::{
-    crypto::secret::ServerSecrets,
+    crypto::{entropy::OsEntropy, secret::ServerSecrets, signing_key::SigningKey},
     domain::{
+        algorithm::SigningAlgorithm,
         ids::{SessionId, UserId},
         rotation::Chain,
         session::{Delivery, Device, Nonce, Session},
@@ -26,6 +28,21 @@ const OLD: &str = concat!("twNCwWs1pEG3x9iJTiFMda", "C0r3Ov9dpX+RWEMzRnkrA=");
 #[must_use]
 pub fn secrets() -> Arc<ServerSecrets> {
     Arc::new(format!("1:{CURRENT},0:{OLD}").parse().expect("they are good secrets"))
+}
+
+/// A key for ES256, another one in every run.
+#[must_use]
+pub fn signing_key() -> Arc<SigningKey> {
+    let sealed = SigningKey::generate(SigningAlgorithm::Es256, &secrets(), &OsEntropy, NOW).expect("a key can be made");
+    Arc::new(SigningKey::unseal(&sealed, &secrets()).expect("it was sealed just now"))
+}
+
+/// A JWS (RFC 7515 §7.1) over texts that need not be JSON.
+#[must_use]
+pub fn signed(key: &SigningKey, header: &str, claims: &str) -> String {
+    let message = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
+    let signature = key.sign(message.as_bytes()).expect("the key can sign");
+    format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature))
 }
 
 /// A live session.
