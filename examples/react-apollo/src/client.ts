@@ -34,6 +34,7 @@ const socket = createClient({
   on: {
     // Events are news, not the truth: what happened while nobody listened is in the list.
     connected: (_socket, _payload, again) => void (again && client.refetchQueries({ include: "active" })),
+    // The next connection would find out as well, when it is time for it. This is at once.
     closed: (event) => {
       if ((event as CloseEvent).reason === "SESSION_REVOKED") void checkSession();
     },
