@@ -48,8 +48,8 @@ export interface KeywheelOptions {
 export type SignOutReason = ErrorCode | "LOGOUT" | "SESSION_REVOKED" | "REPLACED";
 
 /**
- * The root fields of Keywheel that anybody may ask for. `verifyEmail` is none of them: it spares the session whose token comes
- * along, when an account moves to another address.
+ * The root fields of Keywheel that anybody may ask for, and that are the same for everybody. `logout` and `verifyEmail` are not among
+ * them: they need no token, but one that comes along makes a difference.
  */
 export const PUBLIC_FIELDS: readonly string[] = [
   "login",

@@ -145,10 +145,16 @@ export class Session {
   async mend({ access, generation, state }: Ticket, { reason }: ErrorInfo): Promise<boolean> {
     if (!access) return false;
     if (generation === this.#generation) {
-      if (reason === "SESSION_REVOKED") await this.#end(reason, (now) => now.session === state.session);
+      if (reason === "SESSION_REVOKED") await this.#revoked(state);
       else await this.refresh();
     }
     return this.#access !== undefined && sameUser(state, this.#state);
+  }
+
+  /** Over; unless a sign-in is under way, in any tab, whose cookie replaces that session: its answer may be the slower one. */
+  async #revoked(state: State): Promise<void> {
+    await this.#tabs.exclusive(async (waited) => void (waited && (await this.#news())));
+    if (state === this.#state) await this.#end("SESSION_REVOKED", (now) => now.session === state.session);
   }
 
   /**
