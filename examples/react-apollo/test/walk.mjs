@@ -14,6 +14,13 @@ const place = await serve();
 const { app, server } = place;
 const browser = await launch();
 
+// Whatever hangs: nobody waits for ever, and nothing is left behind.
+setTimeout(() => {
+  check("the walk comes to its end", false, "five minutes are over");
+  stop(place);
+  process.exit(total());
+}, 300_000).unref();
+
 try {
   const ada = await visitor(browser, app);
   await signUp(ada);

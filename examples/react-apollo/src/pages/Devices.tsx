@@ -41,7 +41,11 @@ const REVOKE = graphql(`
 type Device = NonNullable<SessionsQuery["me"]>["sessions"]["nodes"][number];
 
 export function Devices() {
-  const { data, error, refetch } = useQuery(SESSIONS, { fetchPolicy: "cache-and-network" });
+  const { data, error, refetch } = useQuery(SESSIONS, {
+    fetchPolicy: "cache-and-network",
+    // An event may come while the list is on its way, and be newer. Then it has to be read again, and not waited for.
+    context: { queryDeduplication: false },
+  });
   const [revoke, { loading }] = useMutation(REVOKE);
   const [note, setNote] = useState<{ text: string }>();
   const noted = useRef<HTMLParagraphElement>(null);
