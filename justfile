@@ -26,6 +26,13 @@ gen:
 gen-check:
     cargo test --test it schema::the_file_is_the_schema
 
+# Generate clients from the schema, compile them, sign in with each; say whether the last release's still work
+codegen:
+    cargo build
+    tests/clients/run target/debug/keywheel
+    cd tests/web && npm install --no-package-lock --no-audit --no-fund --silent
+    node tests/web/breaking.mjs .
+
 # What CI runs
 ci:
     .ci/run

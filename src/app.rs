@@ -229,6 +229,12 @@ pub fn sdl() -> String {
     crate::graphql::sdl()
 }
 
+/// What this server adds to a federated graph, as text.
+#[must_use]
+pub fn federated_sdl() -> String {
+    crate::graphql::federation::sdl()
+}
+
 /// A time, for people and programs.
 #[must_use]
 pub fn rfc3339(time: OffsetDateTime) -> String {

@@ -9,6 +9,7 @@ pub mod audit;
 pub mod configuration;
 pub mod deletion;
 pub mod email_change;
+pub mod entities;
 pub mod error;
 pub mod events;
 pub mod exchange;

@@ -48,7 +48,11 @@ enum Command {
     /// Bring the schema of the database up to date
     Migrate,
     /// Print the GraphQL schema
-    Schema,
+    Schema {
+        /// The part that this server has in a federated graph, for composition
+        #[arg(long)]
+        federation: bool,
+    },
     /// Make, list and block accounts, and end their sessions
     User {
         #[command(subcommand)]
@@ -106,8 +110,8 @@ impl Cli {
                 });
                 Ok(())
             }
-            Command::Schema => {
-                output::text(&app::sdl());
+            Command::Schema { federation } => {
+                output::text(&if federation { app::federated_sdl() } else { app::sdl() });
                 Ok(())
             }
             Command::User { command } => user::run(command, &load()?).await,

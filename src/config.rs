@@ -84,12 +84,21 @@ pub struct Config {
     pub registration: Registration,
     /// `[links]`.
     pub links: Links,
+    /// `[graphql]`.
+    pub graphql: GraphQL,
+    /// The settings that were given, as `key = value`, without those that hold a secret or differ between nodes.
+    pub given: Vec<String>,
+}
+
+/// What there is beside the API itself.
+#[derive(Debug, Clone, Copy)]
+pub struct GraphQL {
     /// Whether the explorer is served.
     pub explorer: bool,
     /// Whether the schema can be queried.
     pub introspection: bool,
-    /// The settings that were given, as `key = value`, without those that hold a secret or differ between nodes.
-    pub given: Vec<String>,
+    /// Whether the server is a part of a federated graph.
+    pub federation: bool,
 }
 
 /// Who may make an account.

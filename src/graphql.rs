@@ -2,6 +2,7 @@
 
 pub mod document;
 pub mod error;
+pub mod federation;
 pub mod gate;
 mod inputs;
 mod mutation;
@@ -13,23 +14,30 @@ mod types;
 use std::sync::Arc;
 
 use async_graphql::{
-    Request, Response, SDLExportOptions, Schema, Variables,
+    ObjectType, Request, Response, SDLExportOptions, Schema, Variables,
     extensions::{Extension, ExtensionContext, ExtensionFactory, NextExecute},
 };
 
-use futures_util::Stream;
+use futures_util::{Stream, future::Either};
 
 use self::{
-    document::Operation, mutation::Mutation, query::Query, request::RequestContext,
-    subscription::Subscription,
+    document::Operation, federation::FederatedQuery, mutation::Mutation, query::Query,
+    request::RequestContext, subscription::Subscription,
 };
 use crate::auth::Auth;
 
 /// The executable schema.
 #[derive(Clone)]
 pub struct Api {
-    schema: Schema<Query, Mutation, Subscription>,
+    schema: Executable,
     introspection: bool,
+}
+
+#[derive(Clone)]
+enum Executable {
+    Alone(Schema<Query, Mutation, Subscription>),
+    /// A part of a federated graph.
+    Subgraph(Schema<FederatedQuery, Mutation, Subscription>),
 }
 
 /// What the API shows of itself.
@@ -37,6 +45,8 @@ pub struct Api {
 pub struct GraphQLSettings {
     /// Whether the schema can be queried.
     pub introspection: bool,
+    /// Whether a gateway can ask for `_service` and `_entities`.
+    pub federation: bool,
     /// The least length of a password, for sign-in screens.
     pub password_min_length: usize,
 }
@@ -45,16 +55,10 @@ impl Api {
     /// The API on top of the use cases.
     #[must_use]
     pub fn new(auth: Arc<Auth>, settings: &GraphQLSettings) -> Self {
-        let schema = Schema::build(Query, Mutation, Subscription)
-            .data(auth)
-            .data(settings.clone())
-            .extension(MarkStart)
-            .limit_directives(MAX_DIRECTIVES_PER_FIELD);
-        let schema = if settings.introspection {
-            schema.finish()
+        let schema = if settings.federation {
+            Executable::Subgraph(build(FederatedQuery::new(), auth, settings))
         } else {
-            // A suggestion ("did you mean …") is introspection by guessing.
-            schema.disable_introspection().disable_suggestions().finish()
+            Executable::Alone(build(Query::default(), auth, settings))
         };
         Self { schema, introspection: settings.introspection }
     }
@@ -65,6 +69,12 @@ impl Api {
         self.introspection
     }
 
+    /// Whether a gateway can ask for `_service` and `_entities`.
+    #[must_use]
+    pub fn is_subgraph(&self) -> bool {
+        matches!(self.schema, Executable::Subgraph(_))
+    }
+
     /// Runs an operation. Whether it got as far as running is known to the context afterwards.
     pub async fn execute(
         &self,
@@ -72,7 +82,11 @@ impl Api {
         variables: Variables,
         context: Arc<RequestContext>,
     ) -> Response {
-        self.schema.execute(request(operation, variables, context)).await
+        let request = request(operation, variables, context);
+        match &self.schema {
+            Executable::Alone(schema) => schema.execute(request).await,
+            Executable::Subgraph(schema) => schema.execute(request).await,
+        }
     }
 
     /// Runs a subscription: an answer for each thing that happens. An operation that is not valid has one answer, and the
@@ -83,7 +97,29 @@ impl Api {
         variables: Variables,
         context: Arc<RequestContext>,
     ) -> impl Stream<Item = Response> + Send + Unpin + use<> {
-        self.schema.execute_stream(request(operation, variables, context))
+        let request = request(operation, variables, context);
+        match &self.schema {
+            Executable::Alone(schema) => Either::Left(schema.execute_stream(request)),
+            Executable::Subgraph(schema) => Either::Right(schema.execute_stream(request)),
+        }
+    }
+}
+
+fn build<Q: ObjectType + 'static>(
+    query: Q,
+    auth: Arc<Auth>,
+    settings: &GraphQLSettings,
+) -> Schema<Q, Mutation, Subscription> {
+    let schema = Schema::build(query, Mutation, Subscription)
+        .data(auth)
+        .data(settings.clone())
+        .extension(MarkStart)
+        .limit_directives(MAX_DIRECTIVES_PER_FIELD);
+    if settings.introspection {
+        schema.finish()
+    } else {
+        // A suggestion ("did you mean …") is introspection by guessing.
+        schema.disable_introspection().disable_suggestions().finish()
     }
 }
 
@@ -108,7 +144,7 @@ pub fn sdl() -> String {
         .include_specified_by()
         .prefer_single_line_descriptions()
         .use_space_ident();
-    Schema::build(Query, Mutation, Subscription).finish().sdl_with_options(options)
+    Schema::build(Query::default(), Mutation, Subscription).finish().sdl_with_options(options)
 }
 
 /// Tells the request that its operation was accepted and runs now.

@@ -39,11 +39,7 @@ use self::{
     origin::{Origins, public_cors},
     seats::Seats,
 };
-use crate::{
-    auth::Auth,
-    graphql::{Api, sdl},
-    mail::outbox::Outbox,
-};
+use crate::{auth::Auth, graphql::Api, mail::outbox::Outbox};
 
 /// How the server presents itself to the network.
 #[derive(Clone)]
@@ -56,6 +52,8 @@ pub struct HttpSettings {
     pub trusted_proxies: Vec<IpNet>,
     /// Whether the explorer is served.
     pub explorer: bool,
+    /// What generators of clients ask for.
+    pub schema: SchemaFile,
     /// The pages that links in letters lead to.
     pub pages: Pages,
     /// The mail that can be read on this machine.
@@ -64,6 +62,15 @@ pub struct HttpSettings {
     pub max_in_flight: usize,
     /// Connections that stay open for subscriptions; one more is told to come back.
     pub max_sockets: usize,
+}
+
+/// The public schema.
+#[derive(Debug, Clone)]
+pub struct SchemaFile {
+    /// In the schema definition language.
+    pub text: String,
+    /// Changes with the text. Quoted, as HTTP wants it (RFC 9110 §8.8.3).
+    pub etag: String,
 }
 
 /// The pages that links in letters lead to, as long as an app has none of its own.
@@ -85,7 +92,7 @@ struct Http {
     origins: Origins,
     seats: Seats,
     explorer: bool,
-    sdl: String,
+    schema: SchemaFile,
 }
 
 /// Every route, and the layers around them, the outermost last.
@@ -98,7 +105,8 @@ pub fn router(api: Api, auth: Arc<Auth>, request_ids: RequestIds, settings: Http
     let shed = middleware::from_fn_with_state(in_flight, layers::shed);
     let encrypted = settings.public_url.scheme() == "https";
     let seats = Seats::new(settings.max_sockets);
-    let http = Arc::new(Http { api, auth, origins, seats, explorer: settings.explorer, sdl: sdl() });
+    let http =
+        Arc::new(Http { api, auth, origins, seats, explorer: settings.explorer, schema: settings.schema });
 
     let routes = Router::new()
         .route("/graphql", any(graphql::handle).layer(shed))

@@ -19,10 +19,10 @@ use crate::{
         post::PostSettings,
     },
     config::{Config, Database, Mail, Smtp, SmtpEncryption},
-    crypto::{hasher::HasherSettings, jwt::AccessTokenSettings, secret::ServerSecrets},
+    crypto::{self, hasher::HasherSettings, jwt::AccessTokenSettings, secret::ServerSecrets},
     domain::{key_schedule::KeyPolicy, password::PasswordPolicy, rotation::RotationPolicy, throttle::Rate},
     graphql::GraphQLSettings,
-    http::{HttpSettings, Pages},
+    http::{HttpSettings, Pages, SchemaFile},
     mail::smtp::{Encryption, Letterhead, SmtpSettings},
     store::{Store, StoreSettings},
 };
@@ -186,7 +186,11 @@ pub(super) fn hasher(config: &Config) -> HasherSettings {
 }
 
 pub(super) fn graphql(config: &Config) -> GraphQLSettings {
-    GraphQLSettings { introspection: config.introspection, password_min_length: config.passwords.min_length }
+    GraphQLSettings {
+        introspection: config.graphql.introspection,
+        federation: config.graphql.federation,
+        password_min_length: config.passwords.min_length,
+    }
 }
 
 pub(super) fn post(config: &Config) -> PostSettings {
@@ -229,10 +233,18 @@ pub(super) fn http(config: &Config, surroundings: &Surroundings, sends_mail: boo
         public_url: config.public_url.clone(),
         allowed_origins: config.allowed_origins.clone(),
         trusted_proxies: config.trusted_proxies.clone(),
-        explorer: config.explorer,
+        explorer: config.graphql.explorer,
+        schema: schema_file(),
         max_in_flight: config.overload.max_in_flight,
         max_sockets: config.overload.max_sockets,
     }
+}
+
+fn schema_file() -> SchemaFile {
+    let text = super::sdl();
+    let digest = crypto::sha256(text.as_bytes());
+    let etag = format!("\"{:032x}\"", u128::from_be_bytes(digest[..16].try_into().unwrap_or_default()));
+    SchemaFile { text, etag }
 }
 
 pub(super) fn connections(config: &Config) -> Connections {

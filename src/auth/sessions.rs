@@ -262,6 +262,6 @@ impl Auth {
     }
 }
 
-fn may_see(caller: &Caller, owner: UserId) -> bool {
+pub(super) fn may_see(caller: &Caller, owner: UserId) -> bool {
     caller.user.id == owner || caller.may(Permission::UsersRead)
 }

@@ -58,7 +58,7 @@ pub(super) async fn dev(mut config: Config, expose: bool) -> anyhow::Result<()> 
 
 fn banner(config: &Config, demo: &DemoAccount) -> String {
     let base = config.public_url.as_str().trim_end_matches('/');
-    let explorer = if config.explorer { format!("{base}/explorer") } else { "off".to_owned() };
+    let explorer = if config.graphql.explorer { format!("{base}/explorer") } else { "off".to_owned() };
     let password =
         demo.password.as_deref().unwrap_or("not known here: the account is older than the data directory");
     let data = config.data_dir.display();

@@ -7,8 +7,8 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use url::Url;
 
 use super::{
-    Bridge, BridgeSecret, Config, ConfigError, Database, Housekeeping, Limits, Links, Overload, Passwords,
-    Profile, Registration, Sessions, Tokens, exposure,
+    Bridge, BridgeSecret, Config, ConfigError, Database, GraphQL, Housekeeping, Limits, Links, Overload,
+    Passwords, Profile, Registration, Sessions, Tokens, exposure,
     raw::{
         Raw, RawBridge, RawDatabase, RawHousekeeping, RawLimits, RawLinks, RawOverload, RawPasswords,
         RawRegistration, RawSessions, RawTokens,
@@ -65,8 +65,11 @@ impl Raw {
             bridge: self.bridge.check(secrets.bridge)?,
             registration: self.registration.check()?,
             links: self.links.check()?,
-            explorer: self.graphql.explorer.unwrap_or(dev),
-            introspection: self.graphql.introspection.unwrap_or(dev),
+            graphql: GraphQL {
+                explorer: self.graphql.explorer.unwrap_or(dev),
+                introspection: self.graphql.introspection.unwrap_or(dev),
+                federation: self.graphql.federation,
+            },
             given: Vec::new(),
         };
         if !dev {

@@ -48,9 +48,12 @@ impl Config {
             !self.registration.domains.is_empty() && !self.registration.require_verification,
             "registration.domains: anybody can write down an address of these domains; set require_verification",
         );
-        warn(self.explorer, "graphql.explorer: everybody is shown the explorer; only for development");
         warn(
-            self.introspection,
+            self.graphql.explorer,
+            "graphql.explorer: everybody is shown the explorer; only for development",
+        );
+        warn(
+            self.graphql.introspection,
             "graphql.introspection: everybody may query the schema; only for development",
         );
         warnings

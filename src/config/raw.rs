@@ -127,6 +127,7 @@ pub(super) struct RawOverload {
 pub(super) struct RawGraphQL {
     pub(super) explorer: Option<bool>,
     pub(super) introspection: Option<bool>,
+    pub(super) federation: bool,
 }
 
 #[derive(Deserialize, Default)]

@@ -32,6 +32,7 @@ const FIELDS: &[(&str, Access)] = &[
     // The session of whoever confirms their own new address stays; without one all of them end.
     ("verifyEmail", Access::Tolerant),
     ("sessionEvents", Access::Required),
+    ("_entities", Access::Required),
 ];
 
 /// Fields that take a password or a token, or send a letter: one of them in an operation, or a guesser would put in a thousand.
@@ -49,6 +50,9 @@ const TAKES_CREDENTIAL: &[&str] = &[
     "verifyEmail",
     "changeEmail",
 ];
+
+/// Fields that the gateway of a federated graph asks for.
+const OF_A_SUBGRAPH: &[&str] = &["_entities", "_service"];
 
 /// Fields that begin or refresh a session: a DPoP proof that comes with one is for the session's own key.
 const TAKES_PROOF: &[&str] = &["login", "register", "exchangeToken", "refreshToken"];
@@ -68,6 +72,12 @@ pub fn takes_credential(root_field: &str) -> bool {
 #[must_use]
 pub fn takes_proof(root_field: &str) -> bool {
     TAKES_PROOF.contains(&root_field)
+}
+
+/// Whether a root field is there for the gateway of a federated graph.
+#[must_use]
+pub fn is_of_a_subgraph(root_field: &str) -> bool {
+    OF_A_SUBGRAPH.contains(&root_field)
 }
 
 fn access_of(root_field: &str) -> Access {

@@ -1,6 +1,6 @@
 //! What can be asked.
 
-use async_graphql::{Context, ID, Object, SimpleObject};
+use async_graphql::{Context, ID, MergedObject, Object, SimpleObject};
 
 use super::{
     GraphQLSettings,
@@ -18,18 +18,30 @@ use crate::{
     domain::ids::NodeId,
 };
 
-pub(super) struct Query;
-
 /// Conventions of the whole schema: a failed operation is a top-level error whose `extensions.code` is an `ErrorCode`;
 /// every mutation takes one `input` and returns one payload object; ids are opaque, prefixed and globally unique
 /// (`usr_…`, `ses_…`); durations are whole seconds from now.
+#[derive(Default, MergedObject)]
+pub(super) struct Query(Refetching, Questions);
+
+/// What a graph of several services cannot have twice.
+#[derive(Default)]
+pub(super) struct Refetching;
+
 #[Object]
-impl Query {
+impl Refetching {
     /// Any object of this schema by its id, when the caller may see it. For Relay's refetching; left out of the federated schema.
     async fn node(&self, ctx: &Context<'_>, id: ID) -> Option<Result<Node, ApiError>> {
         find_node(ctx, &id).await.transpose()
     }
+}
 
+/// Everything else.
+#[derive(Default)]
+pub(super) struct Questions;
+
+#[Object]
+impl Questions {
     /// The signed-in user; null when the request carries no credentials at all.
     /// Credentials that are present but expired or revoked give UNAUTHENTICATED, so that a client knows to refresh.
     async fn me(&self, ctx: &Context<'_>) -> Option<Result<User, ApiError>> {

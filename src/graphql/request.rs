@@ -4,14 +4,14 @@ use std::{
     net::IpAddr,
     sync::{
         Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
 use secrecy::SecretString;
 
-use super::error::ApiError;
+use super::error::{ApiError, ErrorCode};
 use crate::{
     auth::{Caller, proof::Proof},
     domain::{
@@ -37,8 +37,12 @@ pub struct RequestContext {
     user_agent: Option<String>,
     started: AtomicBool,
     lost_track: AtomicBool,
+    spent: AtomicUsize,
     effects: Mutex<Effects>,
 }
+
+/// Fields of entities that one request may ask for: every plain field of each of a hundred.
+pub const BUDGET: usize = 1000;
 
 /// What the answer does besides its body.
 #[derive(Default)]
@@ -170,6 +174,19 @@ impl RequestContext {
     #[must_use]
     pub fn lost_track(&self) -> bool {
         self.lost_track.load(Ordering::Relaxed)
+    }
+
+    /// Counts what cannot be seen in the document: how much more its variables make of it.
+    ///
+    /// # Errors
+    /// `OPERATION_TOO_COMPLEX` beyond [`BUDGET`], for the whole request together.
+    pub fn spend(&self, fields: usize) -> Result<(), ApiError> {
+        let before = self.spent.fetch_add(fields.min(BUDGET + 1), Ordering::Relaxed);
+        if before + fields <= BUDGET {
+            return Ok(());
+        }
+        let message = "The operation asks for more than 1000 fields of entities, or for the schema twice.";
+        Err(ApiError::new(ErrorCode::OperationTooComplex, message))
     }
 
     fn lock_effects(&self) -> std::sync::MutexGuard<'_, Effects> {

@@ -180,6 +180,10 @@ impl Exchange<'_> {
             let message = "Introspection is off here; the schema is at /graphql/schema.graphql.";
             return Err(ApiError::new(ErrorCode::GraphqlValidationFailed, message).into());
         }
+        if operation.root_fields().any(gate::is_of_a_subgraph) && !self.http.api.is_subgraph() {
+            let message = "This server is not part of a federated graph; graphql.federation makes it one.";
+            return Err(ApiError::new(ErrorCode::GraphqlValidationFailed, message).into());
+        }
         Ok(())
     }
 

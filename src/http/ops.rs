@@ -10,7 +10,7 @@ use axum::{
 };
 use serde_json::json;
 
-use super::Http;
+use super::{Http, SchemaFile};
 use crate::{
     auth::{Health, keys::PublishedKeys},
     graphql::error::cause_chain,
@@ -64,7 +64,11 @@ pub(super) fn is_known(headers: &HeaderMap, etag: &str) -> bool {
 }
 
 /// The public schema as text, for tools that generate clients.
-pub(super) async fn schema(State(http): State<Arc<Http>>) -> Response {
-    let headers = [(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::CACHE_CONTROL, "no-cache")];
-    (headers, http.sdl.clone()).into_response()
+pub(super) async fn schema(State(http): State<Arc<Http>>, headers: HeaderMap) -> Response {
+    let SchemaFile { text, etag } = &http.schema;
+    let validators = [(header::CACHE_CONTROL, "no-cache".to_owned()), (header::ETAG, etag.clone())];
+    if is_known(&headers, etag) {
+        return (StatusCode::NOT_MODIFIED, validators).into_response();
+    }
+    (validators, [(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text.clone()).into_response()
 }

@@ -12,6 +12,7 @@ use crate::support::{ALICE, BOB, Client, Reply, TestApp, Tokens};
 const PUBLIC: &[&str] = &[
     "Query.me",       // nobody: null
     "Query.node",     // sees nothing: null
+    "Query._service", // the schema
     "Query.settings", // what a sign-in screen needs
     "Mutation.login",
     "Mutation.register",
@@ -39,8 +40,11 @@ const SEEN_BY_AUDITORS: [&str; 7] = [
     "User.createdAt",
 ];
 
-const ROLES: &str =
-    "roles.auditor = [\"audit:read\"]\nroles.reader = [\"users:read\"]\nroles.writer = [\"users:write\"]\n";
+/// What may not be seen is null here, among what may be.
+const FOR_A_GATEWAY: &str = "Query._entities";
+
+const ROLES: &str = "graphql.federation = true
+    roles.auditor = [\"audit:read\"]\nroles.reader = [\"users:read\"]\nroles.writer = [\"users:write\"]\n";
 
 /// The schema as introspection tells it.
 struct Schema {
@@ -113,6 +117,7 @@ impl Schema {
             ("NON_NULL", _) => self.value(&kind["ofType"], id),
             ("LIST", _) => json!([self.value(&kind["ofType"], id)]),
             ("SCALAR", "ID") => json!(id),
+            ("SCALAR", "_Any") => json!({ "__typename": "User", "id": id }),
             ("SCALAR", "String") => json!("not the password of anybody"),
             ("SCALAR", "Int") => json!(1),
             ("SCALAR", "Boolean") => json!(true),
@@ -176,6 +181,10 @@ async fn asked(client: &Client, field: &RootField) -> String {
     code(&client.graphql(&field.operation, field.variables.clone()).await)
 }
 
+async fn answered_by_gateway(client: &Client, field: &RootField) -> Value {
+    client.graphql(&field.operation, field.variables.clone()).await.data()["_entities"].clone()
+}
+
 #[tokio::test]
 async fn without_credentials_nothing_is_answered_but_what_is_public() {
     let (app, schema, bob) = start().await;
@@ -205,6 +214,10 @@ async fn whoever_is_signed_in_gets_at_nobody_else() {
         if PUBLIC.contains(&name) || OWN.contains(&name) {
             continue;
         }
+        if name == FOR_A_GATEWAY {
+            assert_eq!(answered_by_gateway(&alice, &field).await, json!([null]));
+            continue;
+        }
         let code = asked(&alice, &field).await;
         if code != "FORBIDDEN" {
             wrong.push(format!("{name}: {code}"));
@@ -229,6 +242,7 @@ async fn one_permission_does_not_do_for_another() {
     let guarded: Vec<_> = fields
         .iter()
         .filter(|field| !PUBLIC.contains(&field.name.as_str()) && !OWN.contains(&field.name.as_str()))
+        .filter(|field| field.name != FOR_A_GATEWAY)
         .collect();
     assert_eq!(guarded.len(), needs.len(), "say here which permission a field needs");
     for role in ["reader", "writer", "auditor"] {
@@ -237,6 +251,9 @@ async fn one_permission_does_not_do_for_another() {
             let allowed = needs.contains(&(field.name.as_str(), role));
             assert_eq!(asked(&client, field).await == "FORBIDDEN", !allowed, "{role}: {}", field.name);
         }
+        let field = fields.iter().find(|field| field.name == FOR_A_GATEWAY).unwrap();
+        let seen = answered_by_gateway(&client, field).await[0].is_object();
+        assert_eq!(seen, role == "reader", "{role}: {}", field.name);
     }
 }
 

@@ -41,6 +41,8 @@ fn fails(folder: &TempDir, arguments: &[&str]) -> String {
 #[test]
 fn the_schema_is_printed() {
     assert_eq!(succeeds(&TempDir::new().unwrap(), &["schema"]), keywheel::app::sdl());
+    let federated = succeeds(&TempDir::new().unwrap(), &["schema", "--federation"]);
+    assert_eq!(federated, keywheel::app::federated_sdl());
 }
 
 #[test]

@@ -70,7 +70,7 @@ fn the_environment_goes_over_the_file() {
     assert_eq!(config.public_url.as_str(), "http://localhost:1/");
     assert_eq!(config.allowed_origins.len(), 2);
     assert_eq!(config.trusted_proxies.len(), 2);
-    assert!(config.explorer && !config.introspection);
+    assert!(config.graphql.explorer && !config.graphql.introspection);
     assert_eq!(config.database_url.expose_secret(), "sqlite:///srv/keywheel/keywheel.db");
 }
 

@@ -240,6 +240,12 @@ async fn operators_and_verifiers_find_what_they_need() {
     assert!(key.get("d").is_none());
     let schema = app.client().get("/graphql/schema.graphql").await;
     assert_eq!(schema.text, keywheel::app::sdl());
+    assert_eq!(schema.header("content-type"), "text/plain; charset=utf-8");
+    let known =
+        app.client().header("if-none-match", schema.header("etag")).get("/graphql/schema.graphql").await;
+    assert_eq!((known.status.as_u16(), known.text.as_str()), (304, ""));
+    let other = app.client().header("if-none-match", "\"other\"").get("/graphql/schema.graphql").await;
+    assert_eq!((other.status.as_u16(), other.text), (200, schema.text));
     assert_eq!(app.client().get("/nothing/here").await.status, 404);
 
     app.app().store().clone().close().await.unwrap();
@@ -288,6 +294,9 @@ async fn production_shows_neither_explorer_nor_schema() {
     let guess = app.client().query("{ setings { registrationOpen } }").await;
     assert!(!guess.text.contains("settings"), "no suggestions: {}", guess.text);
     app.client().query("{ __typename }").await.data();
+    // The file is there all the same: it is what clients are generated from, and no secret.
+    let file = app.client().get("/graphql/schema.graphql").await;
+    assert_eq!((file.status.as_u16(), file.text), (200, keywheel::app::sdl()));
 }
 
 #[tokio::test]

@@ -21,6 +21,7 @@ mod email_change;
 mod enumeration;
 mod exchange;
 mod faults;
+mod federation;
 mod feed;
 mod forgery;
 mod guessing;

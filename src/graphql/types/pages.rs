@@ -8,6 +8,7 @@ const MAX_PAGE: i32 = 100;
 
 /// Where a page lies in its list.
 #[derive(SimpleObject)]
+#[graphql(shareable)]
 pub(in crate::graphql) struct PageInfo {
     has_next_page: bool,
     has_previous_page: bool,

@@ -114,6 +114,7 @@ impl From<EndReason> for RevocationReason {
 
 /// A page of sessions.
 #[derive(SimpleObject)]
+#[graphql(shareable)]
 pub(in crate::graphql) struct SessionConnection {
     edges: Vec<SessionEdge>,
     nodes: Vec<Session>,
@@ -122,6 +123,7 @@ pub(in crate::graphql) struct SessionConnection {
 
 /// A session in a page.
 #[derive(SimpleObject)]
+#[graphql(shareable)]
 pub(in crate::graphql) struct SessionEdge {
     cursor: String,
     node: Session,

@@ -11,6 +11,7 @@ use crate::{auth::users, graphql::error::ApiError};
 
 /// A page of users.
 #[derive(SimpleObject)]
+#[graphql(shareable)]
 pub(in crate::graphql) struct UserConnection {
     edges: Vec<UserEdge>,
     nodes: Vec<User>,
@@ -19,6 +20,7 @@ pub(in crate::graphql) struct UserConnection {
 
 /// A user in a page.
 #[derive(SimpleObject)]
+#[graphql(shareable)]
 pub(in crate::graphql) struct UserEdge {
     cursor: String,
     node: User,
