@@ -1,4 +1,5 @@
 import type { ErrorCode } from "./codes.js";
+import { parse } from "./json.js";
 
 /** A value of `extensions.code`, or `NO_ANSWER`: no network, no time left, or an answer that is not GraphQL. */
 export type KeywheelErrorCode = ErrorCode | "NO_ANSWER";
@@ -20,15 +21,14 @@ export interface ErrorInfo {
 /** What `login`, `logout` and `refresh` reject with, and operations whose refresh failed. */
 export class KeywheelError extends Error implements ErrorInfo {
   override readonly name = "KeywheelError";
-  readonly code: KeywheelErrorCode;
+  declare readonly code: KeywheelErrorCode;
   declare readonly reason?: string;
   declare readonly retryAfter?: number;
   declare readonly fields?: { path: string[]; code: string; message: string }[];
   declare readonly requestId?: string;
 
   constructor(message: string, info: ErrorInfo, cause?: unknown) {
-    super(message, cause === undefined ? undefined : { cause });
-    this.code = info.code;
+    super(message, { cause });
     Object.assign(this, info);
   }
 }
@@ -50,13 +50,13 @@ export function isKeywheelError(thrown: unknown, ...codes: [KeywheelErrorCode, .
 
 /** Says that a session is over: signing in again is all that helps. */
 export function endsSession({ code, reason = "" }: ErrorInfo): boolean {
-  if (/^(REFRESH_TOKEN_INVALID|REFRESH_TOKEN_REUSED|ACCOUNT_BLOCKED)$/.test(code)) return true;
+  if (/^(REFRESH_TOKEN_(INVALID|REUSED)|ACCOUNT_BLOCKED)$/.test(code)) return true;
   return /^PROOF_(BY_OTHER_KEY|MISSING)$/.test(reason); // the session lives, but its key is not here
 }
 
 /** Says that the same call may well succeed in a moment. */
 export function isPassing({ code }: ErrorInfo): boolean {
-  return code === "NO_ANSWER" || code === "SERVICE_UNAVAILABLE" || code === "RATE_LIMITED";
+  return /^(NO_ANSWER|SERVICE_UNAVAILABLE|RATE_LIMITED)$/.test(code);
 }
 
 /** Where clients keep the errors of an answer, one inside the other. */
@@ -73,15 +73,6 @@ function find(value: unknown, depth: number): ErrorInfo | undefined {
     const info = find(next, depth + 1);
     if (info) return info;
   }
-  return find(parsed(object["bodyText"]), depth + 1);
-}
-
-/** An answer that Apollo Client has left as text, because its status was not 200. */
-function parsed(text: unknown): unknown {
-  if (typeof text !== "string") return undefined;
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
+  // Apollo Client leaves an answer as text when its status is not 200.
+  return find(parse(object["bodyText"]), depth + 1);
 }

@@ -1,4 +1,5 @@
 import type { ErrorInfo } from "./errors.js";
+import { parse } from "./json.js";
 import { isOpen, scan } from "./operation.js";
 import { refusal } from "./refusal.js";
 import type { Session } from "./session.js";
@@ -28,12 +29,8 @@ export function createFetch(session: Session, send: typeof fetch, publicFields: 
 /** The document of a request; nothing when it is not there to see, as with persisted queries. */
 async function documentOf(request: Request | undefined, init: RequestInit | undefined, url: string): Promise<string> {
   const body = init?.body ?? (await request?.clone().text());
-  try {
-    if (typeof body === "string" && body) return String(JSON.parse(body).query ?? "");
-    return new URL(url, "http://host").searchParams.get("query") ?? "";
-  } catch {
-    return "";
-  }
+  if (typeof body === "string" && body) return String((parse(body) as { query?: unknown } | undefined)?.query ?? "");
+  return new URL(url, "http://host").searchParams.get("query") ?? "";
 }
 
 /** Why the access token was refused, if sending the request again does no harm. */
@@ -42,9 +39,6 @@ async function refusalOf(response: Response, isQuery: boolean): Promise<ErrorInf
   if (!/^application\/(graphql-response\+)?json\b/.test(response.headers.get("content-type") ?? "")) return plain;
   const text = await response.clone().text();
   if (!text.includes('"UNAUTHENTICATED"')) return undefined; // most answers: not worth parsing
-  try {
-    return refusal(JSON.parse(text), isQuery);
-  } catch {
-    return plain;
-  }
+  const answer = parse(text) as Parameters<typeof refusal>[0] | undefined;
+  return answer ? refusal(answer, isQuery) : plain;
 }

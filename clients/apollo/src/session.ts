@@ -137,10 +137,16 @@ export class Session {
   async mend({ access, generation, state }: Ticket, { reason }: ErrorInfo): Promise<boolean> {
     if (!access) return false;
     if (generation === this.#generation) {
-      if (reason === "SESSION_REVOKED") await this.#end(reason, (now) => now.session === state.session);
+      if (reason === "SESSION_REVOKED") await this.#revoked(state);
       else await this.refresh();
     }
     return this.#access !== undefined && sameUser(state, this.#state);
+  }
+
+  /** Over; unless a sign-in is under way, in any tab, whose cookie replaces that session: its answer may be the slower one. */
+  async #revoked(state: State): Promise<void> {
+    await this.#tabs.exclusive(async (waited) => void (waited && (await this.#news(this.#generation))));
+    if (state === this.#state) await this.#end("SESSION_REVOKED", (now) => now.session === state.session);
   }
 
   /**
@@ -162,9 +168,9 @@ export class Session {
 
   /** A socket was closed, maybe since the session is over. Unless it was opened for another one. */
   async closed(event: unknown): Promise<void> {
-    const { session, status } = this.#socketState;
-    if ((event as CloseEvent | undefined)?.reason !== "SESSION_REVOKED" || status !== "signedIn") return;
-    if (this.#socketState === this.#state) await this.#end("SESSION_REVOKED", (now) => now.session === session);
+    const state = this.#socketState;
+    const revoked = (event as CloseEvent | undefined)?.reason === "SESSION_REVOKED";
+    if (revoked && state === this.#state && state.status === "signedIn") await this.#revoked(state);
   }
 
   /** Stops listening to other tabs and gives up what is under way. */
@@ -241,8 +247,8 @@ export class Session {
     let payload: AuthPayload;
     try {
       const { refreshToken, retryKey } = sent;
-      const { signal } = (this.#abort = new AbortController());
-      payload = await call(this.#options, REFRESH, { refreshToken, retryKey }, signal);
+      this.#abort = new AbortController();
+      payload = await call(this.#options, REFRESH, { refreshToken, retryKey }, this.#abort);
     } catch (error) {
       if (!(error instanceof KeywheelError) || !endsSession(error) || state !== this.#state) throw error;
       // Unless another tab has got on with it meanwhile.
@@ -315,19 +321,17 @@ export class Session {
       if (record.out && state.status !== "signedOut") this.#leave(record.out, false);
       else if (record.session && !record.out && record.session !== state.session) this.#enter(record);
     } else if (message.kind === "token" && !record.out && (record.session ?? message.session) === message.session) {
-      const { token, scheme, lifetime } = message;
-      this.#enter(message, { token, scheme, lifetime });
+      this.#enter(message, message);
     }
   }
 
   /** Takes tokens from the server, and shares them. */
   #take(payload: AuthPayload, record: TokenRecord): void {
-    const token = payload.accessToken;
-    const scheme = payload.tokenType === "DPOP" ? "DPoP" : "Bearer";
-    const lifetime = payload.expiresIn * 1000;
-    this.#enter(record, { token, scheme, lifetime });
     const { session = "", user } = record;
-    this.#tabs.post({ kind: "token", session, ...(user && { user }), token, scheme, lifetime });
+    const scheme: Scheme = payload.tokenType === "DPOP" ? "DPoP" : "Bearer";
+    const access = { token: payload.accessToken, scheme, lifetime: payload.expiresIn * 1000 };
+    this.#enter(record, access);
+    this.#tabs.post({ kind: "token", session, ...(user && { user }), ...access });
   }
 
   /** Goes on with this session, which may be a new one. */
@@ -336,7 +340,10 @@ export class Session {
     const state: State = { status: "signedIn", session, ...(user && { user }) };
     const other = before.status !== "signedIn" || before.session !== session;
     if (other) this.#forget();
-    if (access) this.#access = { ...access, deadline: performance.now() + access.lifetime };
+    if (access) {
+      const { token, scheme, lifetime } = access;
+      this.#access = { token, scheme, lifetime, deadline: performance.now() + lifetime };
+    }
     this.#next();
     if (!other) return;
     this.#set(state);

@@ -1,3 +1,4 @@
+import { parse } from "./json.js";
 import type { SignOutReason } from "./options.js";
 import type { AuthPayload } from "./transport.js";
 
@@ -57,7 +58,7 @@ export class Store {
 
   /** The record as it is now; an empty one when there is none. */
   read(): Promise<TokenRecord> {
-    return this.#next(async () => parse(await this.#adapter.getItem(this.#key)));
+    return this.#next(async () => stored(await this.#adapter.getItem(this.#key)));
   }
 
   /** Replaces the record by what `change` makes of it, and tells both. The same object means: nothing to write. */
@@ -65,7 +66,7 @@ export class Store {
     return this.#next(async () => {
       // Without a pause before the write, if the adapter needs none: another tab could come between.
       const text = this.#adapter.getItem(this.#key);
-      const before: TokenRecord = parse(text instanceof Promise ? await text : text);
+      const before: TokenRecord = stored(text instanceof Promise ? await text : text);
       const after = change(before);
       if (after !== before) await this.#adapter.setItem(this.#key, JSON.stringify(after));
       return { before, after };
@@ -74,14 +75,14 @@ export class Store {
 
   /** The device token of an earlier sign-in of the same person here. */
   async device(identifier: string): Promise<string | undefined> {
-    const devices: Devices = parse(await this.#adapter.getItem(this.#devices));
+    const devices: Devices = stored(await this.#adapter.getItem(this.#devices));
     return devices[fingerprint(identifier)];
   }
 
   /** Keeps a device token: longer than the session, one for each person. */
   keepDevice(identifier: string, token: string): Promise<void> {
     return this.#next(async () => {
-      const devices: Devices = parse(await this.#adapter.getItem(this.#devices));
+      const devices: Devices = stored(await this.#adapter.getItem(this.#devices));
       await this.#adapter.setItem(this.#devices, JSON.stringify({ ...devices, [fingerprint(identifier)]: token }));
     });
   }
@@ -98,12 +99,8 @@ export class Store {
 }
 
 /** What is stored; nothing when it is half of it, or somebody else's. */
-function parse(text: string | null): Record<string, never> {
-  try {
-    return JSON.parse(text ?? "") ?? {};
-  } catch {
-    return {};
-  }
+function stored(text: string | null): Record<string, never> {
+  return (parse(text) as Record<string, never> | undefined) ?? {};
 }
 
 /** In this object and nowhere else. */

@@ -50,15 +50,11 @@ export async function call<T>(
   options: KeywheelOptions,
   query: string,
   input: object,
-  signal?: AbortSignal,
+  controller = new AbortController(),
 ): Promise<T> {
   const { url, storage = "cookie", timeout = 10_000 } = options;
   const fetch = fetchOf(options);
-  const controller = new AbortController();
-  const stop = () => controller.abort();
-  const timer = setTimeout(stop, timeout);
-  signal?.addEventListener("abort", stop);
-  if (signal?.aborted) stop();
+  const timer = setTimeout(() => controller.abort(), timeout);
   try {
     const response = await fetch(url, {
       method: "POST",
@@ -79,7 +75,6 @@ export async function call<T>(
     throw new KeywheelError("Keywheel did not answer.", { code: "NO_ANSWER" }, error);
   } finally {
     clearTimeout(timer);
-    signal?.removeEventListener("abort", stop);
   }
 }
 
@@ -94,5 +89,5 @@ function refusalOf({ status, headers }: Response, answer: Answer<unknown> | unde
   const info: ErrorInfo = { ...(errorInfo(answer) ?? { code: "NO_ANSWER" }) };
   const seconds = Number(headers.get("retry-after"));
   if (seconds > 0) info.retryAfter ??= seconds;
-  return new KeywheelError(answer?.errors?.[0]?.message ?? `Keywheel answered with the status ${status}.`, info);
+  return new KeywheelError(answer?.errors?.[0]?.message ?? `Keywheel answered ${status}.`, info);
 }

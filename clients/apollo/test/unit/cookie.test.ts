@@ -250,3 +250,22 @@ test("a tab that does not know yet hears that another one has signed out", async
   expect(tab.keywheel.state).toMatchObject({ status: "signedOut" });
   expect(tab.goodbyes).toEqual([]);
 });
+
+test("a sign-in that replaces the session signs nobody out, though requests hear of the end before it is answered", async () => {
+  const [tab, other] = [open(), open()];
+  await tab.keywheel.login(CREDENTIALS);
+  await other.me();
+  const states: string[] = [];
+  for (const { keywheel } of [tab, other]) keywheel.subscribe(() => states.push(keywheel.state.status));
+
+  server.latency = 500;
+  const signIn = tab.keywheel.login(CREDENTIALS);
+  await wait(0.1);
+  server.latency = 0;
+  const [user, theirs] = await pass(Promise.all([tab.me(), other.me(), signIn]));
+
+  expect([user, theirs]).toEqual(["usr_ada", "usr_ada"]);
+  expect(states).not.toContain("signedOut");
+  expect([...tab.goodbyes, ...other.goodbyes]).toEqual([]);
+  expect(server.live.map(({ id }) => id)).toEqual(["ses_2"]);
+});

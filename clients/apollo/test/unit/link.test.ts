@@ -1,4 +1,4 @@
-import { ApolloClient, ApolloLink, HttpLink, InMemoryCache, Observable } from "@apollo/client/core";
+import { ApolloClient, ApolloLink, gql, HttpLink, InMemoryCache, Observable } from "@apollo/client/core";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { isKeywheelError } from "../../src/index.js";
 import {
@@ -57,6 +57,25 @@ describe("the access token", () => {
     await client.query({ query: SETTINGS });
     expect(last().headers.get("authorization")).toBeNull();
     expect(server.counts.refreshToken).toBe(0);
+  });
+
+  test("goes along with verifyEmail, a good one: without it a new address ends this session too", async () => {
+    server.fate = (field) => (field === "verifyEmail" ? Response.json({ data: { verifyEmail: null } }) : "arrives");
+    const VERIFY = gql`
+      mutation VerifyEmail {
+        verifyEmail(input: { token: "kwm_1" }) {
+          __typename
+        }
+      }
+    `;
+    const { client } = await signedInTab(server);
+    await wait(400);
+    await client.mutate({ mutation: VERIFY });
+    expect(last().headers.get("authorization")).toBe("Bearer at_2");
+
+    const { client: guest } = openTab(server);
+    await guest.mutate({ mutation: VERIFY });
+    expect(last().headers.get("authorization")).toBeNull();
   });
 
   test("does not push other headers out", async () => {
