@@ -11,9 +11,11 @@ export function follow(issuer, { every = 500 } = {}) {
   let notBefore = 0;
   let etag;
   let timer;
+  let stopped = false;
   let asOf = 0;
 
   async function read() {
+    const asked = Date.now();
     const answer = await fetch(url, { headers: etag ? { "if-none-match": etag } : {}, signal: AbortSignal.timeout(2_000) });
     if (answer.status === 200) {
       const { revoked, next, more, ttl, ...rest } = await answer.json();
@@ -26,7 +28,7 @@ export function follow(issuer, { every = 500 } = {}) {
     } else if (answer.status !== 304) {
       throw new Error(`the feed answers ${answer.status}`);
     }
-    asOf = Date.now();
+    asOf = asked;
   }
 
   async function again() {
@@ -34,9 +36,12 @@ export function follow(issuer, { every = 500 } = {}) {
     await read().catch(() => {});
     const now = Date.now() / 1000;
     for (const [sid, until] of ended) if (until < now) ended.delete(sid);
-    timer = setTimeout(again, every);
+    wait();
   }
-  const ready = read().finally(() => (timer = setTimeout(again, every)));
+  function wait() {
+    if (!stopped) timer = setTimeout(again, every);
+  }
+  const ready = read().finally(wait);
 
   return {
     /** Settles when the list was read for the first time. */
@@ -45,6 +50,9 @@ export function follow(issuer, { every = 500 } = {}) {
     covers: ({ sid, iat }) => ended.has(sid) || iat < notBefore,
     /** Milliseconds since the list was last known to be true: how late a revocation may be noticed. */
     age: () => Date.now() - asOf,
-    stop: () => clearTimeout(timer),
+    stop() {
+      stopped = true;
+      clearTimeout(timer);
+    },
   };
 }

@@ -9,7 +9,7 @@ mod ended;
 mod tail;
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -23,13 +23,16 @@ pub(super) use self::ended::Ended;
 use super::{error::Fault, journal::Journal};
 use crate::{
     clock::SharedClock,
-    domain::{ids::UserId, signal::Signal},
+    domain::{
+        ids::{EventId, UserId},
+        signal::Signal,
+    },
     store::Store,
 };
 
 /// Signals that a slow follower may be behind.
 const BACKLOG: usize = 64;
-/// What is known is asked for at this age at most.
+/// What is known may be so old when somebody asks.
 const FRESH: Duration = Duration::from_secs(1);
 /// For what is known to become fresh.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -47,8 +50,11 @@ pub struct Events {
     stopped: watch::Sender<bool>,
 }
 
+#[derive(Default)]
 struct State {
     followers: HashMap<UserId, Vec<mpsc::Sender<Arc<Signal>>>>,
+    /// The events of the last while that were told already.
+    seen: BTreeSet<EventId>,
     ended: Ended,
     /// Until when somebody may come and ask which sessions have ended.
     reader_until: Option<Instant>,
@@ -73,9 +79,7 @@ impl Events {
     /// Nothing is read before somebody wants to know. An end is remembered for `remember`.
     #[must_use]
     pub fn new(store: Store, journal: Journal, clock: SharedClock, remember: Duration) -> Self {
-        let state =
-            State { followers: HashMap::new(), ended: Ended::default(), reader_until: None, tail: None };
-        Self { store, journal, clock, remember, state: Mutex::new(state), stopped: watch::Sender::new(false) }
+        Self { store, journal, clock, remember, state: Mutex::default(), stopped: watch::Sender::new(false) }
     }
 
     /// Follows what happens to a user. What was committed before this returns is not told: look once more at what must be
@@ -94,7 +98,7 @@ impl Events {
         Ok(Following(receiver))
     }
 
-    /// Lets somebody read which sessions have ended, as it was at most a second ago.
+    /// Lets somebody read which sessions have ended, as it was at most a second before they asked.
     ///
     /// # Errors
     /// When the database cannot answer: nobody may take that for "none".
@@ -104,7 +108,7 @@ impl Events {
             state.reader_until = Some(Instant::now() + READER_RETURNS);
             self.tail(&mut state)
         };
-        self.wait_until(known, Some(FRESH)).await?;
+        self.wait_until(known, Instant::now().checked_sub(FRESH)).await?;
         Ok(read(&self.lock().ended))
     }
 
@@ -127,8 +131,9 @@ impl Events {
         state.tail.get_or_insert_with(|| tail::start(Arc::clone(self))).clone()
     }
 
-    async fn wait_until(&self, mut known: Known, age: Option<Duration>) -> Result<(), Fault> {
-        let is_good = |at: &Option<Instant>| at.is_some_and(|at| age.is_none_or(|age| at.elapsed() <= age));
+    /// Waits until everything is known that had been committed at a time, or at some time.
+    async fn wait_until(&self, mut known: Known, time: Option<Instant>) -> Result<(), Fault> {
+        let is_good = |at: &Option<Instant>| at.is_some_and(|at| time.is_none_or(|time| at >= time));
         let waited = tokio::time::timeout(PATIENCE, known.wait_for(is_good)).await;
         let stopped = *self.stopped.borrow();
         if stopped || !matches!(waited, Ok(Ok(_))) {
@@ -143,8 +148,11 @@ impl Events {
 }
 
 impl State {
-    /// Passes a signal on to whom it concerns. A follower whose backlog is full loses their place, and so finds out.
-    fn deliver(&mut self, signal: Signal) {
+    /// Passes a signal on to whom it concerns, once. A follower whose backlog is full loses their place, and so finds out.
+    fn tell(&mut self, signal: Signal) {
+        if !self.seen.insert(signal.id) {
+            return;
+        }
         self.ended.add(&signal);
         let signal = Arc::new(signal);
         let tell = |senders: &mut Vec<mpsc::Sender<Arc<Signal>>>| {
@@ -159,6 +167,12 @@ impl State {
             None if signal.ended_many => self.followers.values_mut().for_each(tell),
             None => {}
         }
+    }
+
+    /// Forgets what was read, and the one who read it: the next one begins anew.
+    fn clear(&mut self) {
+        (self.tail, self.ended) = (None, Ended::default());
+        self.seen.clear();
     }
 
     /// Whether anybody wants to know what happens.

@@ -16,8 +16,11 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use aws_lc_rs::hmac;
 
-pub use self::{addresses::AddressLimits, mails::REPEAT_AFTER};
 use self::{addresses::Addresses, alarm::Alarm};
+pub use self::{
+    addresses::{AddressLimits, host},
+    mails::REPEAT_AFTER,
+};
 pub(super) use self::{buckets::Buckets, mails::Mailing};
 use super::{error::AuthError, journal::Journal};
 pub use crate::store::throttles::Guessing;

@@ -1,7 +1,7 @@
 //! Callers who stay: a connection that outlives its request is good for no longer than its access token, and ends with its
 //! session.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use time::OffsetDateTime;
 
@@ -12,8 +12,11 @@ use crate::{
         session::Standing,
         signal::Signal,
     },
-    store::sessions,
+    store::{StoreError, sessions},
 };
+
+/// For the database to say whether a session lives: whoever stays must not outlive it while nothing is heard.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Who stays.
 #[derive(Clone)]
@@ -117,7 +120,8 @@ impl Identity {
     /// # Errors
     /// When the database cannot answer.
     pub async fn caller(&self) -> Result<Option<Caller>, Fault> {
-        let Some((session, user)) = sessions::find(self.auth.store(), self.session_id).await? else {
+        let found = tokio::time::timeout(PATIENCE, sessions::find(self.auth.store(), self.session_id)).await;
+        let Some((session, user)) = found.unwrap_or_else(|_| Err(StoreError::timed_out()))? else {
             return Ok(None);
         };
         let standing = session.standing(&user, self.auth.clock().now(), self.auth.accounts.idle_timeout);

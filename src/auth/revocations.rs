@@ -3,17 +3,21 @@
 
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use time::OffsetDateTime;
 
 use super::{Auth, error::Fault, events::Ended};
-use crate::{crypto::sha256, domain::ids::EventId};
+use crate::{
+    crypto::sha256,
+    domain::ids::{EventId, SessionId},
+};
 
 /// For how long an end is remembered beyond the life of an access token: a service may allow for clocks that differ, and a
 /// token may be on its way while its session ends.
 pub const LEEWAY: std::time::Duration = std::time::Duration::from_mins(1);
-/// So far back a reader is told again what they know. The ends of sessions are not committed in the order of their names.
-const AGAIN: std::time::Duration = std::time::Duration::from_secs(30);
+/// So far back a reader is told again what they know. The ends of sessions are not committed in the order of their names: one
+/// that the tail finds late, even after it saw nothing for a while, must not lie behind the reader.
+const AGAIN: std::time::Duration = std::time::Duration::from_mins(1);
 /// Sessions of one answer.
 const PAGE: usize = 1000;
 
@@ -44,12 +48,18 @@ struct Document<'a> {
 
 #[derive(Serialize)]
 struct Entry {
-    sid: String,
+    /// Written out with the rest: whoever reads what has ended is in the way of those who add to it.
+    #[serde(serialize_with = "as_text")]
+    sid: SessionId,
     at: i64,
 }
 
+fn as_text<S: Serializer>(id: &SessionId, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(id)
+}
+
 /// The sessions that were ended and may have living access tokens: from where the last answer left off, or all of them.
-/// At most a second old.
+/// As it was at most a second before.
 ///
 /// # Errors
 /// When the database cannot answer. Nobody may take that for an empty list.
@@ -72,8 +82,7 @@ impl<'a> Document<'a> {
         // Not the last one: who goes on there would miss what is committed late. And nothing that moves by itself, or the
         // tag would change with nothing to tell.
         let next = if more { entries.last().map(|(id, ..)| *id) } else { ended.last_before(now - AGAIN) };
-        let revoked =
-            entries.iter().map(|(_, session, at)| Entry { sid: session.to_string(), at: seconds(*at) });
+        let revoked = entries.iter().map(|(_, session, at)| Entry { sid: *session, at: seconds(*at) });
         Self {
             issuer,
             ttl,

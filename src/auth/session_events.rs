@@ -49,7 +49,6 @@ pub async fn session_events(
         expired: VecDeque::new(),
         looked_at: now,
         next_end: None,
-        in_doubt: false,
     };
     changes.look().await?;
     Ok(stream::unfold(Some(changes), async |changes| {
@@ -69,18 +68,13 @@ struct Changes {
     expired: VecDeque<SessionEvent>,
     /// Up to when sessions that expired were found.
     looked_at: OffsetDateTime,
-    /// When the next one expires, unless it is refreshed.
+    /// When the next one expires, unless it is refreshed. One that begins later expires later.
     next_end: Option<OffsetDateTime>,
-    /// There may be an earlier one.
-    in_doubt: bool,
 }
 
 impl Changes {
     async fn next(&mut self) -> Result<SessionEvent, Fault> {
         loop {
-            if self.in_doubt {
-                self.look().await?;
-            }
             if let Some(event) = self.expired.pop_front() {
                 return Ok(event);
             }
@@ -94,14 +88,13 @@ impl Changes {
             tokio::select! {
                 signal = self.following.next() => {
                     let signal = signal.ok_or(Fault::OutOfSight)?;
-                    self.in_doubt = true;
                     if let Some((id, Some(change))) = signal.session
                         && let Some((session, _)) = sessions::find(self.auth.store(), id).await?
                     {
                         return Ok(SessionEvent { id: signal.id, change, session, at: signal.at });
                     }
                 }
-                () = next_end => self.in_doubt = true,
+                () = next_end => self.look().await?,
             }
         }
     }
@@ -114,7 +107,7 @@ impl Changes {
             lived.into_iter().partition(|session| session.ends_at(idle_timeout) <= now);
         self.next_end = live.iter().map(|session| session.ends_at(idle_timeout)).min();
         self.expired.extend(expired.into_iter().map(|session| expiry(session, idle_timeout)));
-        (self.looked_at, self.in_doubt) = (now, false);
+        self.looked_at = now;
         Ok(())
     }
 }

@@ -20,6 +20,7 @@ use super::{
     negotiation::{self, Media},
     parameters::Parameters,
     respond::{self, Refusal, Report, Scheme},
+    seats::Holder,
     subscribed,
     websocket::{self, Visit},
 };
@@ -139,11 +140,7 @@ impl Exchange<'_> {
     ) -> Result<Response, Refusal> {
         let caller = context.caller()?;
         self.report.session_id = Some(caller.session_id().to_string());
-        let mut seat = self.http.seats.take().ok_or_else(ApiError::unavailable)?;
-        if !seat.give_to(caller.user.id) {
-            let message = "There are too many connections of this user.";
-            return Err(ApiError::new(ErrorCode::RateLimited, message).into());
-        }
+        let seat = self.http.seats.take(Holder::User(caller.user.id)).map_err(ApiError::from)?;
         let begun = Presence::begin(&self.http.auth, caller).await.map_err(ApiError::from)?;
         let presence = begun.map_err(|why| Refusal::challenge(why.into(), Scheme::Bearer))?;
         match subscribed::run(&self.http.api, operation, parameters, context, &self.request_id) {

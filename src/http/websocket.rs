@@ -18,8 +18,17 @@ use axum::{
 use tracing::Instrument;
 
 use self::conversation::Conversation;
-use super::{Http, layers::RequestId, respond::Refusal, seats::Seat, server::Place};
-use crate::graphql::{error::ApiError, request::RequestContext};
+use super::{
+    Http,
+    layers::RequestId,
+    respond::Refusal,
+    seats::{Holder, Seat},
+    server::Place,
+};
+use crate::{
+    auth::limits::host,
+    graphql::{error::ApiError, request::RequestContext},
+};
 
 const PROTOCOL: &str = "graphql-transport-ws";
 /// The same as of a body; a frame and a message are.
@@ -65,7 +74,7 @@ pub(super) async fn open(visit: Visit, mut parts: Parts) -> Result<Response, Ref
     if upgrade.selected_protocol().is_none() {
         return Err(bad_request("The subprotocol must be graphql-transport-ws."));
     }
-    let seat = http.seats.take().ok_or_else(ApiError::unavailable)?;
+    let seat = http.seats.take(Holder::Stranger(host(visit.address))).map_err(ApiError::from)?;
     let span = tracing::info_span!("socket", request_id = visit.request_id.as_str());
     let upgrade = upgrade
         .max_message_size(MAX_MESSAGE)

@@ -32,7 +32,8 @@ pub enum StoreError {
 
 impl StoreError {
     /// Nobody answered in time, in this process.
-    pub(super) fn timed_out() -> Self {
+    #[must_use]
+    pub fn timed_out() -> Self {
         DbErr::ConnectionAcquire(sea_orm::ConnAcquireErr::Timeout).into()
     }
 

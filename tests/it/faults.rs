@@ -73,7 +73,7 @@ async fn signed_in(app: &TestApp) -> (Tokens, String) {
 }
 
 /// A database behind a wire, when it is one that has a wire.
-async fn behind_a_wire(settings: &str) -> Option<(TestApp, Wire)> {
+pub(crate) async fn behind_a_wire(settings: &str) -> Option<(TestApp, Wire)> {
     let folder = tempfile::tempdir().unwrap();
     let database = Database::create(folder.path()).await;
     if database.kind() == Kind::Sqlite {

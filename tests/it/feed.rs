@@ -9,7 +9,10 @@ use keywheel::{auth::keys::secret_use::end_sessions_of_slot, clock::Clock};
 use serde_json::{Value, json};
 
 use crate::{
-    subscriptions::{nodes::Pair, revocation},
+    subscriptions::{
+        nodes::{Held, Pair},
+        revocation,
+    },
     support::{
         ALICE, PASSWORD, TestApp,
         client::{Client, Reply, Tokens},
@@ -91,7 +94,7 @@ async fn a_reader_who_goes_on_is_told_what_is_new_and_misses_nothing() {
     let app = TestApp::start().await;
     let sessions = [app.sign_in(ALICE).await, app.sign_in(ALICE).await, app.sign_in(ALICE).await];
     end(&app, &sessions[0]).await;
-    app.wait(seconds(60));
+    app.wait(seconds(61));
     let first = soon(&app.client(), |document| document["revoked"] != json!([])).await;
     end(&app, &sessions[1]).await;
     soon(&app.client(), |document| sids(document).len() == 2).await;
@@ -105,9 +108,35 @@ async fn a_reader_who_goes_on_is_told_what_is_new_and_misses_nothing() {
     let third = read(&app.client(), Some(&second["next"])).await;
     assert_eq!(sids(&third), sessions[1..].iter().map(|session| session.session.clone()).collect());
     assert_eq!(sids(&all).len(), 3);
-    app.wait(seconds(60));
+    app.wait(seconds(61));
     let quiet = soon(&app.client(), |_| true).await;
     assert_eq!(read(&app.client(), Some(&quiet["next"])).await["revoked"], json!([]));
+}
+
+/// Its name is older than all that the reader was told, and not as old as where they go on.
+#[tokio::test]
+async fn an_end_that_is_committed_late_is_told_to_a_reader_who_goes_on() {
+    let app = TestApp::start().await;
+    let [late, early] = [app.sign_in(ALICE).await, app.sign_in(ALICE).await];
+    read(&app.client(), None).await;
+    end(&app, &late).await;
+    let held = Held::take(app.database(), "action = 'session.revoked'").await;
+    // So that nobody remembers.
+    let app = app.restart().await.unwrap();
+    app.wait(Duration::from_millis(1));
+    end(&app, &early).await;
+    soon(&app.client(), |document| sids(document).contains(&early.session)).await;
+    app.wait(seconds(35));
+    let told = read(&app.client(), None).await;
+    assert_eq!(sids(&told), BTreeSet::from([early.session.clone()]));
+    held.release().await;
+    for _ in 0..500 {
+        if sids(&read(&app.client(), Some(&told["next"])).await).contains(&late.session) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("it was never told");
 }
 
 #[tokio::test]

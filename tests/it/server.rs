@@ -20,7 +20,10 @@ pub(crate) struct Running {
 }
 
 pub(crate) async fn run(app: TestApp) -> Running {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    run_at(app, TcpListener::bind("127.0.0.1:0").await.unwrap())
+}
+
+pub(crate) fn run_at(app: TestApp, listener: TcpListener) -> Running {
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
     let (app, folder) = app.into_parts();

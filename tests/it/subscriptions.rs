@@ -4,14 +4,16 @@ mod closing;
 mod event_stream;
 pub(crate) mod nodes;
 mod room;
+mod slow;
 
 use std::sync::Arc;
 
 use keywheel::auth::Auth;
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 
 use crate::{
-    server::{Running, run},
+    server::{Running, run_at},
     support::{
         ALICE, BOB, TestApp,
         client::{Client, Tokens},
@@ -39,8 +41,12 @@ impl Live {
     }
 
     pub(crate) async fn of(app: TestApp) -> Self {
+        Self::at(app, TcpListener::bind("127.0.0.1:0").await.unwrap())
+    }
+
+    pub(crate) fn at(app: TestApp, listener: TcpListener) -> Self {
         let (client, clock, auth) = (app.client(), Arc::clone(&app.clock), Arc::clone(app.app().auth()));
-        Self { running: run(app).await, client, clock, auth }
+        Self { running: run_at(app, listener), client, clock, auth }
     }
 
     pub(crate) async fn sign_in(&self, email: &str) -> Tokens {
@@ -189,6 +195,18 @@ async fn only_a_subscription_runs_and_the_guards_are_the_same() {
     socket.follow("q").await;
     live.sign_in(ALICE).await;
     assert_eq!(socket.event().await["kind"], "CREATED", "and the id can still be used");
+}
+
+/// An operation of which nothing is left is over at once, and takes up nothing.
+#[tokio::test]
+async fn a_subscription_that_skips_its_field_is_complete() {
+    let live = Live::start().await;
+    let phone = live.sign_in(ALICE).await;
+    let mut socket = live.admitted(&phone.access).await;
+    for _ in 0..20 {
+        socket.subscribe("s", "subscription { sessionEvents @skip(if: true) { kind } }").await;
+        assert_eq!(socket.hear().await, json!({ "type": "complete", "id": "s" }));
+    }
 }
 
 /// A refusal by HTTP, for who does not ask for a stream.

@@ -17,7 +17,7 @@ if (!password) {
 const { origin } = new URL(base);
 const ARTEFACTS = process.env.ARTEFACTS || fileURLToPath(new URL("../../target/artefacts", import.meta.url));
 mkdirSync(ARTEFACTS, { recursive: true });
-const TABS = ["Login", "Me", "Refresh", "Sessions", "Revoke"];
+const TABS = ["Login", "Me", "Refresh", "Sessions", "Revoke", "Follow"];
 
 // ---- Checks --------------------------------------------------------------------------------------------------------
 
@@ -228,6 +228,31 @@ try {
   const nodes = sent.answer.data?.me?.sessions.nodes ?? [];
   check("Sessions carries the newest access token", sent.authorization === `Bearer ${second?.accessToken}`);
   check("Sessions lists this one as current", nodes.some((it) => it.current && it.id === login?.session.id), errors(sent));
+
+  await select("Follow");
+  const [following] = await Promise.all([
+    page.waitForRequest((it) => it.url().endsWith("/graphql") && it.method() === "POST", { timeout: 10_000 }),
+    page.getByLabel("Execute query (Ctrl-Enter)").click(),
+  ]);
+  const carried = (await following.allHeaders()).authorization;
+  check("Follow carries the newest access token", carried === `Bearer ${second?.accessToken}`);
+  await following.response();
+  await settle();
+  const elsewhere = await context.request.post(`${base}/graphql`, {
+    data: {
+      query: "mutation ($input: LoginInput!) { login(input: $input) { session { id } } }",
+      variables: { input: { identifier, password, delivery: "BODY" } },
+    },
+  });
+  const other = (await elsewhere.json()).data.login.session.id;
+  const told = await page
+    .waitForFunction((id) => document.querySelector(".graphiql-response .CodeMirror").CodeMirror.getValue().includes(id), other, { timeout: 10_000 })
+    .then(() => editorText(".graphiql-response .CodeMirror"), (error) => error.message);
+  check("Follow shows what happens elsewhere", told.includes("CREATED"), told);
+  const ended = page.waitForEvent("requestfailed", (it) => it === following).then(() => true, () => false);
+  await page.getByLabel("Stop query (Ctrl-Enter)").click();
+  check("and ends when it is stopped", await ended);
+  check("without a complaint", (await editorText(".graphiql-response .CodeMirror")).includes(other));
 
   await select("Revoke");
   sent = await run();

@@ -47,10 +47,6 @@ impl Ended {
         self.unnamed = self.unnamed.filter(|at| *at >= time);
     }
 
-    pub(super) fn clear(&mut self) {
-        *self = Self::default();
-    }
-
     /// Sessions in the order of their ends, from behind an event on.
     pub(in crate::auth) fn after(
         &self,

@@ -139,7 +139,9 @@ fn both(
     buckets.take(network(address), around, now).inspect_err(|_| buckets.put_back(&host(address), one))
 }
 
-fn host(address: IpAddr) -> IpNet {
+/// What counts as one address.
+#[must_use]
+pub fn host(address: IpAddr) -> IpNet {
     within(address, 32, 64)
 }
 

@@ -98,6 +98,23 @@ mutation Revoke($input: RevokeSessionsInput!) {
 }`,
     variables: { input: { scope: "OTHERS" } },
   },
+  {
+    query: `# What happens to my sessions, while it happens.
+# Run, then sign in somewhere else.
+subscription Follow {
+  sessionEvents {
+    id
+    kind
+    createdAt
+    session {
+      id
+      deviceName
+      current
+      revokedReason
+    }
+  }
+}`,
+  },
 ].map(({ query, variables }) => ({ query, variables: variables ? JSON.stringify(variables, null, 2) : "" }));
 
 // ---- Tokens --------------------------------------------------------------------------------------------------------
@@ -131,18 +148,8 @@ function retryKeyFor(token) {
   return lastRetry.key;
 }
 
-/** For a moment after a change of tabs GraphiQL still names the operation of the tab before. */
-function namesAnOperation({ query, operationName }) {
-  try {
-    return GraphiQL.GraphQL.parse(query).definitions.some((it) => it.name?.value === operationName);
-  } catch {
-    return true; // Not a valid document: the server says it better.
-  }
-}
-
 /** Fills in what the variables leave empty. Without a remembered token the field goes away, and the cookie counts. */
 function complete(request) {
-  if (!namesAnOperation(request)) delete request.operationName;
   const input = request.variables?.input;
   if (input?.refreshToken === "") input.refreshToken = tokens.refresh ?? undefined;
   if (input?.retryKey === "") input.retryKey = retryKeyFor(input.refreshToken);
@@ -163,6 +170,64 @@ async function fetchWithTokens(url, init) {
     learnFrom(answer?.data);
   }
   return response;
+}
+
+// ---- Subscriptions -------------------------------------------------------------------------------------------------
+
+/** Server-sent events, one request for each subscription. They are read with fetch, which can send the token along. */
+async function listen(request, headers, sink, signal) {
+  const init = {
+    method: "POST",
+    headers: { "content-type": "application/json", ...headers, accept: "text/event-stream" },
+    body: JSON.stringify(request),
+    signal,
+  };
+  const response = await fetchWithTokens(ENDPOINT, init);
+  if (!/event-stream/.test(response.headers.get("content-type"))) return sink.next(await response.json());
+
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let text = "";
+  for (let part = await reader.read(); !part.done; part = await reader.read()) {
+    const blocks = (text + part.value).split("\n\n");
+    text = blocks.pop();
+    for (const block of blocks) {
+      const [, data] = block.match(/^event: next\ndata: (.*)$/) ?? [];
+      if (data) sink.next(JSON.parse(data));
+    }
+  }
+}
+
+/** What GraphiQL wants of a client of WebSockets. */
+const followWith = (headers) => ({
+  subscribe(request, sink) {
+    const stop = new AbortController();
+    listen(request, headers, sink, stop.signal).then(
+      () => sink.complete(),
+      () => stop.signal.aborted || sink.error(new Error("The server has ended it; run it again to be told why.")),
+    );
+    return () => stop.abort();
+  },
+});
+
+// ---- Requests ------------------------------------------------------------------------------------------------------
+
+/** For a moment after a change of tabs GraphiQL still has the operation of the tab before. */
+function ofThisTab(request, options) {
+  let documentAST;
+  try {
+    documentAST = GraphiQL.GraphQL.parse(request.query);
+  } catch {
+    return [request, options]; // Not a valid document: the server says it better.
+  }
+  const names = documentAST.definitions.filter((it) => it.kind === "OperationDefinition").map((it) => it.name?.value);
+  const named = names.includes(request.operationName) ? request.operationName : undefined;
+  return [{ ...request, operationName: named ?? (names.length === 1 ? names[0] : undefined) }, { ...options, documentAST }];
+}
+
+function fetcher(...sent) {
+  const [request, options] = ofThisTab(...sent);
+  const wsClient = followWith(options?.headers);
+  return GraphiQL.createFetcher({ url: ENDPOINT, fetch: fetchWithTokens, wsClient })(request, options);
 }
 
 // ---- Page ----------------------------------------------------------------------------------------------------------
@@ -200,7 +265,7 @@ function Status() {
 const explorer = React.createElement(
   GraphiQL,
   {
-    fetcher: GraphiQL.createFetcher({ url: ENDPOINT, fetch: fetchWithTokens }),
+    fetcher,
     // GraphiQL shows the first tab's variables only if it finds them here.
     storage: memoryStorage([["graphiql:variables", tabs[0].variables]]),
     defaultTabs: tabs,

@@ -1,7 +1,6 @@
 //! What is said over one WebSocket, from the first message to the close.
 
 use std::{
-    pin::pin,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -20,7 +19,7 @@ use crate::{
     auth::{
         Caller,
         identify::{Scheme, Unidentified, identify},
-        presence::Presence,
+        presence::{Identity, Presence},
         proof::{Header, ProofRefused, Shown},
     },
     graphql::error::ApiError,
@@ -31,10 +30,8 @@ use crate::{
 const INIT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Who says nothing for two of these is gone.
 const PING_EVERY: Duration = Duration::from_secs(25);
-/// For the client to answer a close.
+/// For the client to answer a close, or to read it when its answer cannot be read.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
-/// For the client to read it, when its answer cannot be read.
-const LINGER: Duration = Duration::from_millis(200);
 
 pub(super) struct Conversation {
     socket: WebSocket,
@@ -118,21 +115,25 @@ impl Conversation {
         Ok(presence)
     }
 
-    /// Runs subscriptions for whom was let in.
+    /// Runs subscriptions for whom was let in, until they may stay no longer, whether they read what they are told or not.
     async fn go_on(&mut self, mut presence: Presence) -> End {
         let identity = presence.identity().clone();
         let events = self.visit.http.auth.events().clone();
-        // Both to the end: what has begun to look at the database is not begun again with each message.
-        let (mut over, mut stopped) = (pin!(presence.over()), pin!(events.stopped()));
+        tokio::select! {
+            biased;
+            () = events.stopped() => close::SERVICE_RESTART.into(),
+            over = presence.over() => Close::from(over).into(),
+            end = self.converse(identity) => end,
+        }
+    }
+
+    async fn converse(&mut self, identity: Identity) -> End {
         let (mut running, mut said) = Running::new(Arc::clone(&self.visit), identity);
         let mut ping = interval(PING_EVERY);
         ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut heard = true;
         loop {
             let went_on = tokio::select! {
-                biased;
-                () = &mut stopped => Err(close::SERVICE_RESTART.into()),
-                over = &mut over => Err(Close::from(over).into()),
                 Some(said) = said.recv() => self.pass_on(&mut running, said).await,
                 _ = ping.tick() => self.ping(std::mem::take(&mut heard)).await,
                 message = self.hear() => {
@@ -214,7 +215,7 @@ impl Conversation {
                 while let Some(Ok(_)) = self.socket.recv().await {}
                 // The library reads no more after it, and the rest of the message lies there.
                 if is_unread {
-                    tokio::time::sleep(LINGER).await;
+                    std::future::pending::<()>().await;
                 }
             }
         };

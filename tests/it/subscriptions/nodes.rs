@@ -112,6 +112,22 @@ async fn what_happens_on_one_node_and_on_the_command_line_is_told_on_the_other_o
     assert_eq!(socket.closed().await, (4403, "SESSION_REVOKED".to_owned()));
 }
 
+/// Events as if they were not committed yet.
+pub(crate) struct Held(Database);
+
+impl Held {
+    pub(crate) async fn take(database: &Database, which: &str) -> Self {
+        database.sql("CREATE TABLE held AS SELECT * FROM audit_events WHERE 1 = 0").await;
+        database.sql(&format!("INSERT INTO held SELECT * FROM audit_events WHERE {which}")).await;
+        database.sql(&format!("DELETE FROM audit_events WHERE {which}")).await;
+        Self(database.clone())
+    }
+
+    pub(crate) async fn release(self) {
+        self.0.sql("INSERT INTO audit_events SELECT * FROM held").await;
+    }
+}
+
 /// A transaction that takes its time: its event has a name that is older than what was told already.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_that_is_committed_late_is_told_all_the_same() {
@@ -124,15 +140,12 @@ async fn an_event_that_is_committed_late_is_told_all_the_same() {
         "session_id = (SELECT id FROM refresh_sessions WHERE {})",
         is_session(&database, &late.session)
     );
-    // As if it were not committed yet.
-    database.sql("CREATE TABLE held AS SELECT * FROM audit_events WHERE 1 = 0").await;
-    database.sql(&format!("INSERT INTO held SELECT * FROM audit_events WHERE {row}")).await;
-    database.sql(&format!("DELETE FROM audit_events WHERE {row}")).await;
-    live.clock.advance(Duration::from_secs(25));
+    let held = Held::take(&database, &row).await;
+    live.clock.advance(Duration::from_secs(35));
     let mut socket = live.following(&phone.access).await;
     let next = live.sign_in(ALICE).await;
     assert_eq!(what(&socket.event().await), ("CREATED", next.session.as_str()));
-    database.sql("INSERT INTO audit_events SELECT * FROM held").await;
+    held.release().await;
     assert_eq!(what(&socket.event().await), ("CREATED", late.session.as_str()));
 }
 

@@ -62,6 +62,24 @@ async fn there_is_room_for_so_many_and_no_more() {
     eventually(async || status(&live, &[PROTOCOL]).await == 101).await;
 }
 
+/// Nobody needs a token to open one, so nobody may take all of the room without.
+#[tokio::test]
+async fn strangers_at_one_address_leave_room_for_others() {
+    let live = Live::with("overload.max_sockets = 100\n").await;
+    let tokens = live.sign_in(ALICE).await;
+    let _admitted = live.admitted(&tokens.access).await;
+    let mut strangers = Vec::new();
+    for _ in 0..16 {
+        strangers.push(Socket::open(live.running.address).await);
+    }
+    let refused = Socket::open_with(live.running.address, &[PROTOCOL]).await.err().unwrap();
+    assert_eq!((refused.status().as_u16(), refused.headers()["retry-after"].as_bytes()), (429, &b"1"[..]));
+    let mut known = strangers.pop().unwrap();
+    known.init(&tokens.access).await;
+    assert_eq!(known.hear().await["type"], "connection_ack");
+    assert_eq!(status(&live, &[PROTOCOL]).await, 101, "who has said who they are is no stranger");
+}
+
 /// What stays open counts among all connections: an upgrade is no way around that bound.
 #[tokio::test]
 async fn a_socket_keeps_its_place_among_the_connections() {
