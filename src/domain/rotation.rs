@@ -54,6 +54,9 @@ pub struct RotationPolicy {
 /// How many callers without the retry key are given the answer of one rotation.
 pub const MAX_REPLAYS: u32 = 10;
 
+/// So many replays of one rotation, and it was no accident: a client without retry keys makes several refreshes at once.
+pub const CROWD: u32 = 2;
+
 /// What to do about a refresh token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {
@@ -96,6 +99,7 @@ pub fn decide(
     policy: &RotationPolicy,
 ) -> Decision {
     let (current, presented) = (chain.generation, token.generation);
+    let unkeyed = chain.retry_hash.is_none() && token.retry_hash.is_none();
     let rotated_within = |window| chain.rotated_at.is_some_and(|at| age(at, now) < window);
 
     if presented == current {
@@ -104,6 +108,11 @@ pub fn decide(
         }
         if delivery == Delivery::Cookie && rotated_within(policy.cookie_keep) {
             return Decision::Keep { remember: token.retry_hash.is_some() };
+        }
+        // A client that refreshes for each request by itself: others of the crowd are on their way with the parent, and another
+        // rotation would make a grandparent of it.
+        if unkeyed && chain.replays >= CROWD && rotated_within(policy.race_window) {
+            return Decision::Keep { remember: false };
         }
         return rotate(current, presented);
     }
@@ -120,7 +129,6 @@ pub fn decide(
         return Decision::Replay { counted: false };
     }
     // A caller with a key has not made a rotation without one, so only another caller without a key is in doubt.
-    let unkeyed = chain.retry_hash.is_none() && token.retry_hash.is_none();
     let unkeyed_retry = unkeyed && rotated_within(policy.retry_window);
     if !(unkeyed_retry || rotated_within(policy.race_window)) {
         return Decision::Reuse;

@@ -113,6 +113,23 @@ async fn the_eleventh_replay_is_too_many_and_ends_nothing() {
     assert!(app.client().refresh(&second.refresh).await.is_ok());
 }
 
+/// The error links that people copy refresh once for each request that was refused, without a key, with whatever token is stored then.
+#[tokio::test]
+async fn a_crowd_without_keys_stays_signed_in() {
+    let app = TestApp::start().await;
+    let first = app.sign_in(ALICE).await;
+    let client = app.client();
+    let answers = join_all((0..5).map(|_| client.refresh(&first.refresh))).await;
+    let second = answers[0].as_ref().unwrap().refresh.clone();
+    let late = app.client().refresh(&second).await.unwrap();
+    assert_eq!(late.refresh, second, "kept, or the next would be a grandparent");
+    assert_eq!(app.client().refresh(&first.refresh).await.unwrap().refresh, second);
+    app.wait(seconds(5));
+    let third = app.client().refresh(&second).await.unwrap().refresh;
+    assert_ne!(third, second);
+    refused(app.client().refresh(&first.refresh).await, REUSED);
+}
+
 #[tokio::test]
 async fn a_grandparent_ends_the_session_at_once_key_or_not() {
     let app = TestApp::start().await;

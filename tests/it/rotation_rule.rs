@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use keywheel::domain::{
-    rotation::{Chain, Decision, MAX_REPLAYS, Presented, RetryHash, RotationPolicy, decide},
+    rotation::{CROWD, Chain, Decision, MAX_REPLAYS, Presented, RetryHash, RotationPolicy, decide},
     session::Delivery,
 };
 use proptest::{collection::vec, prelude::*};
@@ -52,6 +52,23 @@ fn a_young_token_in_a_cookie_is_kept() {
     assert_eq!(by_cookie(4_999, &POLICY), Decision::Keep { remember: false });
     assert_eq!(by_cookie(5_000, &POLICY), Decision::Rotate { from: 7, to: 8 });
     assert_eq!(by_cookie(0, &STRICT), Decision::Rotate { from: 7, to: 8 });
+}
+
+#[test]
+fn a_crowd_without_keys_does_not_outrun_itself() {
+    let crowd = |replays, ago| Chain { replays, ..chain(ago, None) };
+    let (keep, rotate) = (Decision::Keep { remember: false }, Decision::Rotate { from: 7, to: 8 });
+    assert_eq!(by_body(token(7, None), &crowd(CROWD, 4_999), &POLICY), keep);
+    assert_eq!(by_body(token(7, None), &crowd(CROWD - 1, 0), &POLICY), rotate, "one replay is a lost answer");
+    assert_eq!(by_body(token(7, None), &crowd(MAX_REPLAYS, 5_000), &POLICY), rotate);
+    assert_eq!(
+        by_body(token(7, Some(&KEY)), &crowd(CROWD, 0), &POLICY),
+        rotate,
+        "who has a key has no crowd"
+    );
+    let keyed = Chain { retry_hash: Some(KEY), ..crowd(CROWD, 0) };
+    assert_eq!(by_body(token(7, None), &keyed, &POLICY), rotate);
+    assert_eq!(by_body(token(7, None), &crowd(CROWD, 0), &STRICT), rotate);
 }
 
 #[test]
