@@ -18,6 +18,9 @@ use crate::{
 /// For the database to say whether a session lives: whoever stays must not outlive it while nothing is heard.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How much longer than its session a connection lasts, so that its end can be told as an event: the state of the session says why.
+pub const LAST_WORDS: Duration = Duration::from_millis(200);
+
 /// Who stays.
 #[derive(Clone)]
 pub struct Identity {

@@ -1,7 +1,7 @@
 //! Subscriptions over server-sent events, by the protocol of graphql-sse in its mode of distinct connections: one request,
 //! one subscription, one stream.
 
-use std::{io, time::Duration};
+use std::{io, pin::pin, time::Duration};
 
 use async_graphql::Response as Answer;
 use axum::{
@@ -12,14 +12,14 @@ use axum::{
 use futures_util::{Stream, stream};
 use tokio::{
     sync::mpsc,
-    time::{MissedTickBehavior, interval},
+    time::{MissedTickBehavior, interval, timeout},
 };
 
 use super::{
     seats::Seat,
     subscribed::{Step, Subscribed},
 };
-use crate::auth::presence::Presence;
+use crate::auth::presence::{LAST_WORDS, Over, Presence};
 
 /// A comment in so long, so that no proxy takes the connection for dead, and a client that is gone is noticed.
 const PULSE: Duration = Duration::from_secs(12);
@@ -69,10 +69,15 @@ impl<S: Stream<Item = Answer> + Unpin> Source<S> {
     /// Until the client has gone, or may stay no longer, however slow it is.
     async fn run(mut self) {
         let gone = self.send.clone();
-        tokio::select! {
-            _over = self.presence.over() => {}
-            () = gone.closed() => {}
-            () = tell(&mut self.subscribed, &self.send) => {}
+        let mut telling = pin!(tell(&mut self.subscribed, &self.send));
+        let over = tokio::select! {
+            over = self.presence.over() => over,
+            () = gone.closed() => return,
+            () = &mut telling => return,
+        };
+        if over == Over::SessionRevoked {
+            // Whoever follows is told of this end as of any other.
+            let _ = timeout(LAST_WORDS, telling).await;
         }
     }
 }

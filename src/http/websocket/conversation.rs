@@ -1,6 +1,7 @@
 //! What is said over one WebSocket, from the first message to the close.
 
 use std::{
+    pin::pin,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -19,7 +20,7 @@ use crate::{
     auth::{
         Caller,
         identify::{Scheme, Unidentified, identify},
-        presence::{Identity, Presence},
+        presence::{Identity, LAST_WORDS, Over, Presence},
         proof::{Header, ProofRefused, Shown},
     },
     graphql::error::ApiError,
@@ -119,12 +120,18 @@ impl Conversation {
     async fn go_on(&mut self, mut presence: Presence) -> End {
         let identity = presence.identity().clone();
         let events = self.visit.http.auth.events().clone();
-        tokio::select! {
+        let mut conversation = pin!(self.converse(identity));
+        let over = tokio::select! {
             biased;
-            () = events.stopped() => close::SERVICE_RESTART.into(),
-            over = presence.over() => Close::from(over).into(),
-            end = self.converse(identity) => end,
+            () = events.stopped() => return close::SERVICE_RESTART.into(),
+            over = presence.over() => over,
+            end = &mut conversation => return end,
+        };
+        if over == Over::SessionRevoked {
+            // Whoever follows is told of this end as of any other.
+            let _ = timeout(LAST_WORDS, conversation).await;
         }
+        Close::from(over).into()
     }
 
     async fn converse(&mut self, identity: Identity) -> End {

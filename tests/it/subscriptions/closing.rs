@@ -84,6 +84,19 @@ async fn a_connection_lasts_no_longer_than_its_token() {
 }
 
 #[tokio::test]
+async fn who_follows_is_told_of_the_own_end_and_why_before_the_connection_is_closed() {
+    let live = Live::start().await;
+    let (stolen, owner) = (live.sign_in(ALICE).await, live.sign_in(ALICE).await);
+    let mut socket = live.following(&stolen.access).await;
+    live.revoke(&owner, &stolen.session).await;
+    let event = socket.event().await;
+    assert_eq!((&event["kind"], &event["session"]["id"]), (&json!("REVOKED"), &json!(stolen.session)));
+    assert_eq!(event["session"]["current"], true);
+    assert_eq!(event["session"]["revokedReason"], "REVOKED_BY_USER");
+    assert_eq!(socket.closed().await, closed(4403, "SESSION_REVOKED"));
+}
+
+#[tokio::test]
 async fn a_connection_ends_with_its_session_however_that_ends() {
     let live = Live::with("sessions.max_per_user = 2\n").await;
     let admin = live.auth.accounts();

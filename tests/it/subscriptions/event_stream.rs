@@ -94,7 +94,8 @@ async fn the_same_is_told_over_an_event_stream() {
     app.client().bearing(&tablet.access).query("mutation { logout { session { id } } }").await.data();
     assert_eq!(what(&events.event().await), ("REVOKED", tablet.session.as_str()));
     app.client().bearing(&phone.access).query("mutation { logout { session { id } } }").await.data();
-    // It may be told or not; but the connection is cut, for a client that comes back to be told why.
+    // Its own end is the last it hears: then the connection is cut, and a client that comes back is told why.
+    assert_eq!(what(&events.event().await), ("REVOKED", phone.session.as_str()));
     while let Heard::Event(..) = events.hear().await {}
     let again = refused(&app.client().bearing(&phone.access), FOLLOW).await;
     assert_eq!((again.status.as_u16(), &again.extensions()["reason"]), (401, &json!("SESSION_REVOKED")));
