@@ -1,17 +1,10 @@
+import { headersOf, type Access } from "./access.js";
 import { endsSession, isPassing, KeywheelError, type ErrorInfo } from "./errors.js";
 import type { KeywheelOptions, SignOutReason } from "./options.js";
 import { sameUser, UNKNOWN, type State } from "./state.js";
 import { memory, pageStorage, randomKey, recordOf, sameSignIn, Store, type TokenRecord } from "./store.js";
 import { alone, browserTabs, type Message, type Scheme, type Tabs } from "./tabs.js";
 import { call, LOGIN, LOGOUT, REFRESH, type AuthPayload, type Credentials, type SignIn } from "./transport.js";
-
-/** An access token. Times are in milliseconds of `performance.now()`, which no wrong clock can touch. */
-interface Access {
-  token: string;
-  scheme: Scheme;
-  deadline: number;
-  lifetime: number;
-}
 
 /** What a request is sent with, and what was known then. */
 export interface Ticket {
@@ -395,10 +388,6 @@ export class Session {
   #tell(reason: SignOutReason): void {
     queueMicrotask(() => this.#options.onSignedOut?.(reason));
   }
-}
-
-function headersOf(access: Access | undefined): Record<string, string> {
-  return access ? { authorization: `${access.scheme} ${access.token}` } : {};
 }
 
 function pause(milliseconds: number): Promise<void> {
