@@ -134,17 +134,21 @@ fn request(operation: Operation, variables: Variables, context: Arc<RequestConte
 
 const MAX_DIRECTIVES_PER_FIELD: usize = 5;
 
-/// The public schema as text, always in the same order.
+/// The public schema as text.
 #[must_use]
 pub fn sdl() -> String {
-    let options = SDLExportOptions::new()
+    Schema::build(Query::default(), Mutation, Subscription).finish().sdl_with_options(printed())
+}
+
+/// How a schema is printed: always in the same order.
+fn printed() -> SDLExportOptions {
+    SDLExportOptions::new()
         .sorted_fields()
         .sorted_arguments()
         .sorted_enum_items()
         .include_specified_by()
         .prefer_single_line_descriptions()
-        .use_space_ident();
-    Schema::build(Query::default(), Mutation, Subscription).finish().sdl_with_options(options)
+        .use_space_ident()
 }
 
 /// Tells the request that its operation was accepted and runs now.

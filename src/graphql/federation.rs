@@ -5,13 +5,14 @@
 use std::collections::{HashMap, HashSet};
 
 use async_graphql::{
-    Any, Context, EmptySubscription, ID, MergedObject, Name, Object, SDLExportOptions, Schema,
-    SelectionField, Union, Value, indexmap::IndexMap,
+    Any, Context, EmptySubscription, ID, MergedObject, Name, Object, Schema, SelectionField, Union, Value,
+    indexmap::IndexMap,
 };
 
 use super::{
     error::{ApiError, ErrorCode},
     mutation::Mutation,
+    printed,
     query::{Questions, Refetching},
     request::BUDGET,
     types::{User, auth, request, sessions::Session},
@@ -165,21 +166,14 @@ fn malformed(message: &'static str) -> ApiError {
     ApiError::bad_input(FieldError::at(&["representations"], invalid))
 }
 
-/// What this service adds to a federated graph, always in the same order.
+/// What this service adds to a federated graph.
 ///
 /// Without `node`, since of all services one may have it, and without subscriptions, which clients follow here: few gateways
 /// can pass them on, and none would close them with the session.
 #[must_use]
 pub fn sdl() -> String {
-    let options = SDLExportOptions::new()
-        .federation()
-        .sorted_fields()
-        .sorted_arguments()
-        .sorted_enum_items()
-        .include_specified_by()
-        .prefer_single_line_descriptions()
-        .use_space_ident();
-    Schema::build(Composed(Questions, Keys), Mutation, EmptySubscription).finish().sdl_with_options(options)
+    let schema = Schema::build(Composed(Questions, Keys), Mutation, EmptySubscription).finish();
+    schema.sdl_with_options(printed().federation())
 }
 
 // What is printed for composition; it never runs. Without a description, since all services describe the same `Query`.

@@ -1,51 +1,30 @@
 // Does Keywheel compose with a service that extends its users, does one query reach both through a gateway, and is nobody told
 // more by way of the gateway than directly?
 //   node check.mjs <program>
-import { execFileSync, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { request } from "node:http";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
-import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { RemoteGraphQLDataSource } from "@apollo/gateway";
+import { Servers } from "../web/servers.mjs";
 import * as gateway from "./gateway.mjs";
 import * as orders from "./orders.mjs";
 
-if (!process.argv[2]) {
+const [program] = process.argv.slice(2);
+if (!program) {
   console.error("usage: node check.mjs <program>");
   process.exit(2);
 }
-const program = resolve(process.argv[2]);
 
 const PASSWORD = "correct horse battery staple";
 const ISSUER = "http://localhost:4000";
 /** Seconds an access token lives. */
 const TTL = 6;
-const folder = mkdtempSync(join(tmpdir(), "keywheel-"));
-const env = {
-  KEYWHEEL_SECRET: randomBytes(32).toString("base64"),
-  KEYWHEEL_DATABASE_URL: `sqlite://${folder}/keywheel.db`,
-  KEYWHEEL_PUBLIC_URL: ISSUER,
-  KEYWHEEL_LISTEN: "127.0.0.1:0",
+const servers = new Servers(program, {
   KEYWHEEL_GRAPHQL__FEDERATION: "true",
   KEYWHEEL_TRUSTED_PROXIES: "127.0.0.1",
   KEYWHEEL_TOKENS__ACCESS_TTL: String(TTL),
-  KEYWHEEL_PASSWORDS__MEMORY_KIB: "8",
-  KEYWHEEL_PASSWORDS__ITERATIONS: "1",
-};
-const stops = [];
-
-async function keywheel(more = {}) {
-  const child = spawn(program, ["serve", "--migrate"], { cwd: folder, env: { ...env, ...more }, stdio: ["ignore", "pipe", "inherit"] });
-  stops.push(() => child.kill());
-  const lines = createInterface({ input: child.stdout });
-  return new Promise((found, failed) => {
-    lines.on("line", (line) => line.includes('"listening"') && found(`http://${JSON.parse(line).address}`));
-    child.once("exit", (code) => failed(new Error(`the server ended with ${code}`)));
-  });
-}
+});
+const stops = [() => servers.stop()];
 
 async function ask(url, query, { token, variables, headers } = {}) {
   const response = await fetch(url, {
@@ -84,16 +63,16 @@ const same = (name, found, expected) => check(name, JSON.stringify(found) === JS
 const codes = ({ errors }) => errors?.map(({ extensions }) => extensions.code);
 
 try {
-  const server = await keywheel();
+  const server = await servers.start();
   const api = `${server}/graphql`;
   for (const name of ["alice", "bob", "carol"]) {
     const input = { email: `${name}@example.com`, username: name, password: PASSWORD };
     await ask(api, "mutation ($input: RegisterInput!) { register(input: $input) { emailVerificationRequired } }", { variables: { input } });
   }
-  execFileSync(program, ["user", "role", "carol@example.com", "admin"], { cwd: folder, env, stdio: "pipe" });
+  servers.run("user", "role", "carol@example.com", "admin");
   const [alice, bob] = [await signIn(api, "alice@example.com"), await signIn(api, "bob@example.com")];
 
-  const sdl = execFileSync(program, ["schema", "--federation"], { cwd: folder, encoding: "utf8" });
+  const sdl = servers.run("schema", "--federation");
   same("the command prints what `_service` answers", (await ask(api, "{ _service { sdl } }")).data._service.sdl, sdl);
 
   const shop = await orders.serve(
@@ -142,7 +121,7 @@ try {
   check("and Keywheel resolves nobody", codes(answer)?.includes("UNAUTHENTICATED") && buyers(answer).every((name) => name === null), answer);
 
   // The same keys, and the audience of something else.
-  const other = await keywheel({ KEYWHEEL_TOKENS__AUDIENCE: "another service" });
+  const other = await servers.start({ KEYWHEEL_TOKENS__AUDIENCE: "another service" });
   const foreign = (await signIn(`${other}/graphql`, "alice@example.com")).accessToken;
   same("a token for another audience is refused by the other service", codes(await query("{ myOrders { id } }", foreign)), ["UNAUTHENTICATED"]);
   same("and by Keywheel", codes(await query("{ me { username } }", foreign)), ["UNAUTHENTICATED"]);
@@ -188,7 +167,6 @@ try {
   same("for Keywheel too", [codes(answer), answer.errors?.[0].extensions.reason], [["UNAUTHENTICATED"], "TOKEN_EXPIRED"]);
 } finally {
   for (const stop of stops.reverse()) await stop();
-  rmSync(folder, { recursive: true, force: true });
 }
 console.log(`${passed} passed, ${failed} failed`);
 process.exit(failed ? 1 : 0);

@@ -2,14 +2,10 @@
 // both, keys that follow one another every few seconds; every token is verified by `jose`, which keeps its copy of the keys for
 // as long as it was told.
 //   node jose.mjs <program> [<verifications> [<algorithm>]]
-import { spawn, execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { createRemoteJWKSet, decodeProtectedHeader, jwtVerify } from "jose";
+import { ask, Servers } from "./servers.mjs";
 
 const [program, verifications = "10000", algorithm = "ES256"] = process.argv.slice(2);
 if (!program) {
@@ -23,41 +19,13 @@ const PHONES = 8;
 /** Seconds a key signs. From this follows that it is published three seconds before, and that a copy is good for one. */
 const ROTATION = 9;
 const KEYS = 5;
-const folder = mkdtempSync(join(tmpdir(), "keywheel-"));
-const env = {
-  KEYWHEEL_SECRET: randomBytes(32).toString("base64"),
-  KEYWHEEL_DATABASE_URL: process.env.DATABASE_URL ?? `sqlite://${folder}/keywheel.db`,
-  KEYWHEEL_PUBLIC_URL: ISSUER,
-  KEYWHEEL_LISTEN: "127.0.0.1:0",
+const servers = new Servers(program, {
   KEYWHEEL_TOKENS__ALGORITHM: algorithm,
   KEYWHEEL_TOKENS__ACCESS_TTL: "10",
   KEYWHEEL_TOKENS__KEY_ROTATION: String(ROTATION),
-  KEYWHEEL_PASSWORDS__MEMORY_KIB: "8",
-  KEYWHEEL_PASSWORDS__ITERATIONS: "1",
   KEYWHEEL_LIMITS__ENABLED: "false",
   KEYWHEEL_SESSIONS__MAX_PER_USER: "1000",
-};
-const children = [];
-
-/** Runs a server; resolves to its address. */
-async function serve() {
-  const child = spawn(program, ["serve", "--migrate"], { cwd: folder, env, stdio: ["ignore", "pipe", "inherit"] });
-  children.push(child);
-  const lines = createInterface({ input: child.stdout });
-  const address = new Promise((resolve, reject) => {
-    lines.on("line", (line) => line.includes('"listening"') && resolve(JSON.parse(line).address));
-    child.once("exit", (code) => reject(new Error(`the server ended with ${code}`)));
-  });
-  return `http://${await address}`;
-}
-
-async function ask(node, query, input) {
-  const body = JSON.stringify({ query, variables: { input } });
-  const response = await fetch(`${node}/graphql`, { method: "POST", headers: { "content-type": "application/json" }, body });
-  const answer = await response.json();
-  if (answer.errors) throw new Error(JSON.stringify(answer.errors));
-  return Object.values(answer.data)[0];
-}
+});
 
 const login = (node, identifier) =>
   ask(node, "mutation ($input: LoginInput!) { login(input: $input) { accessToken refreshToken } }", {
@@ -106,8 +74,8 @@ async function verify(token, verifiers) {
 }
 
 try {
-  const first = await serve();
-  const nodes = [first, await serve()];
+  const first = await servers.start();
+  const nodes = [first, await servers.start()];
   const verifiers = await Promise.all([...nodes, ...nodes].map(verifier));
   for (let i = 0; i < PHONES; i += 1) {
     const input = { email: `phone${i}@example.com`, password: PASSWORD };
@@ -136,7 +104,7 @@ try {
   // An operator who turns the wheel as well, in the middle of it.
   async function operator() {
     await sleep(3_000);
-    execFileSync(program, ["keys", "rotate"], { cwd: folder, env, stdio: "ignore" });
+    servers.run("keys", "rotate");
   }
   await Promise.all([operator(), ...Array.from({ length: PHONES }, (_, i) => phone(i))]);
 
@@ -149,9 +117,7 @@ try {
 } catch (error) {
   failures.push(error.message);
 } finally {
-  for (const child of children) child.kill("SIGTERM");
-  await Promise.all(children.map((child) => child.exitCode ?? new Promise((done) => child.once("exit", done))));
-  rmSync(folder, { recursive: true, force: true });
+  await servers.stop();
 }
 if (failures.length) {
   console.error([...new Set(failures)].slice(0, 10).join("\n"));

@@ -1,17 +1,13 @@
 // Do the clients that people use follow their sessions, come back with a fresh token when theirs has expired, and notice within
 // a second what another server did? Two servers on one database; graphql-ws, graphql-sse, and the consumer in examples/revocations.
 //   node subscriptions.mjs <program>
-import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { createClient as createSseClient } from "graphql-sse";
 import { createClient as createWsClient } from "graphql-ws";
 import WebSocket from "ws";
 import { follow } from "../../examples/revocations/revocations.mjs";
+import { ask, Servers } from "./servers.mjs";
 
 const [program] = process.argv.slice(2);
 if (!program) {
@@ -23,36 +19,7 @@ const PASSWORD = "correct horse battery staple";
 const IDENTIFIER = "phone@example.com";
 /** Seconds an access token lives. */
 const TTL = 3;
-const folder = mkdtempSync(join(tmpdir(), "keywheel-"));
-const env = {
-  KEYWHEEL_SECRET: randomBytes(32).toString("base64"),
-  KEYWHEEL_DATABASE_URL: process.env.DATABASE_URL ?? `sqlite://${folder}/keywheel.db`,
-  KEYWHEEL_PUBLIC_URL: "http://localhost:4000",
-  KEYWHEEL_LISTEN: "127.0.0.1:0",
-  KEYWHEEL_TOKENS__ACCESS_TTL: String(TTL),
-  KEYWHEEL_PASSWORDS__MEMORY_KIB: "8",
-  KEYWHEEL_PASSWORDS__ITERATIONS: "1",
-};
-const children = [];
-
-async function serve() {
-  const child = spawn(program, ["serve", "--migrate"], { cwd: folder, env, stdio: ["ignore", "pipe", "inherit"] });
-  children.push(child);
-  const lines = createInterface({ input: child.stdout });
-  const address = new Promise((resolve, reject) => {
-    lines.on("line", (line) => line.includes('"listening"') && resolve(JSON.parse(line).address));
-    child.once("exit", (code) => reject(new Error(`the server ended with ${code}`)));
-  });
-  return `http://${await address}`;
-}
-
-async function ask(node, query, input, token) {
-  const headers = { "content-type": "application/json", ...(token && { authorization: `Bearer ${token}` }) };
-  const response = await fetch(`${node}/graphql`, { method: "POST", headers, body: JSON.stringify({ query, variables: { input } }) });
-  const answer = await response.json();
-  if (answer.errors) throw new Error(JSON.stringify(answer.errors));
-  return Object.values(answer.data)[0];
-}
+const servers = new Servers(program, { KEYWHEEL_TOKENS__ACCESS_TTL: String(TTL) });
 
 const TOKENS = "accessToken refreshToken session { id }";
 const login = (node) =>
@@ -105,8 +72,8 @@ function connect(kind, node, token) {
 }
 
 try {
-  const first = await serve();
-  const [here, there] = [first, await serve()];
+  const first = await servers.start();
+  const [here, there] = [first, await servers.start()];
   await ask(here, "mutation ($input: RegisterInput!) { register(input: $input) { emailVerificationRequired } }", { email: IDENTIFIER, password: PASSWORD });
 
   for (const kind of ["graphql-ws", "graphql-sse"]) {
@@ -172,18 +139,16 @@ try {
   const stopping = connect("graphql-ws", there, async () => (await login(here)).accessToken);
   await until(() => stopping.seen.connected === 1);
   const began = performance.now();
-  children[1].kill("SIGTERM");
-  await until(() => children[1].exitCode !== null);
-  check(`a server with an open socket stops (${Math.round(performance.now() - began)} ms)`, children[1].exitCode === 0, children[1].exitCode);
+  servers.children[1].kill("SIGTERM");
+  await until(() => servers.children[1].exitCode !== null);
+  check(`a server with an open socket stops (${Math.round(performance.now() - began)} ms)`, servers.children[1].exitCode === 0, servers.children[1].exitCode);
   check("and says that it does", stopping.seen.closed[0]?.startsWith("1012"), stopping.seen.closed);
   await stopping.dispose();
 } catch (error) {
   failed += 1;
   console.error(error);
 } finally {
-  for (const child of children) child.kill("SIGTERM");
-  await Promise.all(children.map((child) => child.exitCode ?? new Promise((done) => child.once("exit", done))));
-  rmSync(folder, { recursive: true, force: true });
+  await servers.stop();
 }
 console.log(`${passed} passed, ${failed} failed`);
 process.exit(failed ? 1 : 0);
