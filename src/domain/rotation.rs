@@ -43,7 +43,7 @@ pub struct Presented<'a> {
 /// How much the rule forgives. All zero is the strict profile: only a retry key forgives a lost answer.
 #[derive(Debug, Clone)]
 pub struct RotationPolicy {
-    /// For this long the previous token is taken from anybody: two tabs in the same instant.
+    /// For this long the previous token is taken from anybody: two tabs in the same instant. A [`CROWD`] keeps its token as long.
     pub race_window: Duration,
     /// For this long the previous token is taken again when neither the rotation nor the new call has a retry key.
     pub retry_window: Duration,
