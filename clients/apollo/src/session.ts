@@ -38,6 +38,7 @@ export class Session {
   readonly #listeners = new Set<() => void>();
   #state = UNKNOWN;
   #generation = 0;
+  #serial: number | undefined;
   #access: Access | undefined;
   #loading: Promise<void> | undefined;
   #flight: Promise<void> | undefined;
@@ -138,7 +139,7 @@ export class Session {
 
   /** Over; unless a sign-in is under way, in any tab, whose cookie replaces that session: its answer may be the slower one. */
   async #revoked(state: State): Promise<void> {
-    await this.#tabs.exclusive(async (waited) => void (waited && (await this.#news(this.#generation))));
+    await this.#tabs.exclusive((waited) => this.#news(this.#generation, waited));
     if (state === this.#state) await this.#end("SESSION_REVOKED", (now) => now.session === state.session);
   }
 
@@ -216,7 +217,7 @@ export class Session {
     const state = this.#state;
     const generation = this.#generation;
     const job = async (waited: boolean) => {
-      if (waited) await this.#news(generation);
+      await this.#news(generation, waited);
       if (state === this.#state && generation === this.#generation) await this.#exchange(state);
     };
     try {
@@ -251,7 +252,7 @@ export class Session {
     // With a cookie the answer may be for another session: somebody signed in where this page could not hear it.
     const told = payload.session?.id;
     const id = sent.user === undefined ? (sent.session ?? told) : (told ?? sent.session);
-    const next = recordOf(payload, id ?? randomKey());
+    const next = { ...recordOf(payload, id ?? randomKey()), serial: (sent.serial ?? 0) + 1 };
     const { after } = await this.#store.change((now) => (unchanged(now) ? next : now));
     if (state === this.#state && sameSignIn(after, next)) this.#take(payload, after);
   }
@@ -274,10 +275,11 @@ export class Session {
     }
   }
 
-  /** Another tab has just refreshed: its news are on the way, but its lock may be faster. */
-  async #news(generation: number): Promise<void> {
-    const { retryKey } = await this.#store.read();
-    if (generation !== this.#generation) return;
+  /** Another tab has just refreshed: its news are on the way, but its lock may be faster, and what it has stored. */
+  async #news(generation: number, waited: boolean): Promise<void> {
+    const { retryKey, serial } = await this.#store.read();
+    const behind = this.#tabs !== alone && serial !== this.#serial;
+    if (generation !== this.#generation || !(waited || behind)) return;
     await new Promise<void>((resolve) => {
       this.#arrived = resolve;
       setTimeout(resolve, retryKey ? NO_NEWS : NEWS);
@@ -320,19 +322,20 @@ export class Session {
 
   /** Takes tokens from the server, and shares them. */
   #take(payload: AuthPayload, record: TokenRecord): void {
-    const { session = "", user } = record;
+    const { session = "", user, serial } = record;
     const scheme: Scheme = payload.tokenType === "DPOP" ? "DPoP" : "Bearer";
     const access = { token: payload.accessToken, scheme, lifetime: payload.expiresIn * 1000 };
     this.#enter(record, access);
-    this.#tabs.post({ kind: "token", session, ...(user && { user }), ...access });
+    this.#tabs.post({ kind: "token", session, ...(user && { user }), ...(serial && { serial }), ...access });
   }
 
   /** Goes on with this session, which may be a new one. */
-  #enter({ session = "", user }: { session?: string; user?: string }, access?: Omit<Access, "deadline">): void {
+  #enter({ session = "", user, serial }: Pick<TokenRecord, "session" | "user" | "serial">, access?: Omit<Access, "deadline">): void {
     const before = this.#state;
     const state: State = { status: "signedIn", session, ...(user && { user }) };
     const other = before.status !== "signedIn" || before.session !== session;
     if (other) this.#forget();
+    this.#serial = serial;
     if (access) {
       const { token, scheme, lifetime } = access;
       this.#access = { token, scheme, lifetime, deadline: performance.now() + lifetime };

@@ -20,6 +20,8 @@ export interface TokenRecord {
   retryKey?: string;
   /** How often it was sent. */
   tries?: number;
+  /** How many refreshes this session has had in this browser: a tab that knows of fewer will hear of it. */
+  serial?: number;
   /** Signed out, and why. */
   out?: SignOutReason;
 }

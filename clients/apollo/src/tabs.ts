@@ -2,8 +2,8 @@ import type { SignOutReason } from "./options.js";
 
 /** What tabs tell each other. */
 export type Message =
-  /** There is a new access token, good for so many milliseconds. */
-  | { kind: "token"; session: string; user?: string; token: string; scheme: Scheme; lifetime: number }
+  /** There is a new access token, good for so many milliseconds; after so many refreshes. */
+  | { kind: "token"; session: string; user?: string; serial?: number; token: string; scheme: Scheme; lifetime: number }
   /** This session is over. */
   | { kind: "out"; session: string; reason: SignOutReason }
   /** The record in storage is another one. */

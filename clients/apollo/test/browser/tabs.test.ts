@@ -24,6 +24,16 @@ async function wrongClock(days: number): Promise<void> {
   }, days * 86_400_000);
 }
 
+/** What tabs tell each other takes so many milliseconds. */
+async function slowNews(milliseconds: number): Promise<void> {
+  await profile.context.addInitScript((milliseconds) => {
+    const post = BroadcastChannel.prototype.postMessage;
+    BroadcastChannel.prototype.postMessage = function (message) {
+      setTimeout(() => post.call(this, message), milliseconds);
+    };
+  }, milliseconds);
+}
+
 describe.each(["cookie", "localStorage"] as const)("in Chromium, with %s,", (storage) => {
   let tabs: Tabs;
   beforeEach(() => void (tabs = new Tabs(browser, profile, storage)));
@@ -37,6 +47,21 @@ describe.each(["cookie", "localStorage"] as const)("in Chromium, with %s,", (sto
     for (const answer of answers) expect(answer).toEqual([user]);
     expect(count("KeywheelRefresh")).toBe(1);
     expect(count("Me")).toBe(40);
+  });
+
+  test("a tab that is asked before it has heard of another one's refresh waits for the news", async () => {
+    await slowNews(500);
+    const [first, second] = await tabs.several(2);
+    const user = await tabs.signIn(first!);
+    await second!.waitForFunction(() => window.app.keywheel.state.status === "signedIn");
+    const before = count("KeywheelRefresh");
+    for (const times of [1, 2]) {
+      await second!.waitForTimeout(600); // whatever was told before has arrived
+      await tabs.expire(first!, second!);
+      expect(await ask(first!, 10)).toEqual([user]);
+      expect(await ask(second!, 10)).toEqual([user]); // the lock is free, and nobody has told it anything
+      expect(count("KeywheelRefresh")).toBe(before + times);
+    }
   });
 
   test("four tabs that ask while they are still loading make one refresh each at most, and nobody is signed out", async () => {

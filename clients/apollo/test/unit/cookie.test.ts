@@ -44,7 +44,7 @@ test("a refresh is a call with a stored key and nothing else", async () => {
   expect(await pass(tab.me())).toBe("usr_ada");
   const { variables } = server.requests.find(({ field }) => field === "refreshToken")!;
   expect(variables).toEqual({ input: { retryKey: expect.stringMatching(/^[\w-]{24}$/) } });
-  expect(browser.record).toEqual({ session: "ses_1", user: "usr_ada" });
+  expect(browser.record).toEqual({ session: "ses_1", user: "usr_ada", serial: 1 });
 });
 
 describe("a page that is opened", () => {

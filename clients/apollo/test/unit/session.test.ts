@@ -47,7 +47,7 @@ describe("a lost answer", () => {
     expect(keys).toEqual(stored);
     expect(keys[0]).toMatch(/^[\w-]{24}$/);
     expect(keys[1]).toBe(keys[0]);
-    expect(browser.record).toEqual({ session: "ses_1", user: "usr_ada", refreshToken: "ses_1/1" });
+    expect(browser.record).toEqual({ session: "ses_1", user: "usr_ada", refreshToken: "ses_1/1", serial: 1 });
   });
 
   test("is asked for again hours and a reload later", async () => {

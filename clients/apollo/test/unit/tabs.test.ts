@@ -66,7 +66,7 @@ describe("four tabs", () => {
     expect(new Set(answers)).toEqual(new Set(["usr_ada"]));
     expect(server.usedKeys.size).toBe(1);
     expect(server.live).toHaveLength(1);
-    expect(browser.record).toEqual({ session: "ses_1", user: "usr_ada", refreshToken: "ses_1/1" });
+    expect(browser.record).toEqual({ session: "ses_1", user: "usr_ada", refreshToken: "ses_1/1", serial: 1 });
   });
 
   test("do not ask one after the other when the first has failed: each tries for itself, with the same key", async () => {
